@@ -1,0 +1,50 @@
+"""Two real languages from text files, as much model as half an hour of two CPU cores can train."""
+
+from ml_collections import config_dict
+
+from xl_jax.config import (
+    Batch,
+    Config,
+    Data,
+    Masking,
+    Model,
+    Optim,
+    Probe,
+    Vocab,
+    to_config_dict,
+)
+
+
+def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
+    names = tuple(languages.split(","))
+    return to_config_dict(
+        Config(
+            languages=names,
+            corpora={name: f"files:.data/pack_shared/text/{name}/*.train.txt" for name in names},
+            steps=7000,
+            steps_per_call=10,
+            log_every=100,
+            eval_every=1000,
+            checkpoint_every=1000,
+            vocab=Vocab(mode="joint", size=8000),
+            data=Data(windows="stream", length=64, heldout=0.01),
+            model=Model(
+                layers=4,
+                heads=4,
+                width=128,
+                ffn=512,
+                positions=128,
+                norm="pre",
+                dropout=0.0,
+                attention_dropout=0.0,
+                init_token=0.001,
+                init_position=0.1,
+                init_body=0.08,
+                softmax="own",
+            ),
+            masking=Masking(pool="own"),
+            batch=Batch(slots=2, rows=24, draw="systematic"),
+            optim=Optim(lr=2e-3, schedule="cosine", warmup=300),
+            probe=Probe(),
+        )
+    )

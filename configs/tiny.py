@@ -1,0 +1,50 @@
+"""The main job: English and its twin, one model, a minute of training on any CPU, no download."""
+
+from ml_collections import config_dict
+
+from xl_jax.config import (
+    Batch,
+    Config,
+    Data,
+    Masking,
+    Model,
+    Optim,
+    Probe,
+    Vocab,
+    to_config_dict,
+)
+
+
+def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
+    return to_config_dict(
+        Config(
+            languages=("en", "twin"),
+            corpora={"en": "docstrings:", "twin": "twin:en"},
+            sharing=sharing or "all_shared",
+            steps=4000,
+            steps_per_call=20,
+            log_every=100,
+            eval_every=1000,
+            checkpoint_every=1000,
+            vocab=Vocab(mode="disjoint", size=400),
+            data=Data(windows="line", length=32, heldout=0.04),
+            model=Model(
+                layers=3,
+                heads=1,
+                width=32,
+                ffn=128,
+                positions=32,
+                norm="pre",
+                dropout=0.0,
+                attention_dropout=0.0,
+                init_token=0.001,
+                init_position=0.1,
+                init_body=0.15,
+                softmax="own",
+            ),
+            masking=Masking(pool="own"),
+            batch=Batch(slots=2, rows=32, draw="systematic"),
+            optim=Optim(lr=2e-3, schedule="constant", warmup=200),
+            probe=Probe(sentences=1000, length=16, words=1000),
+        )
+    )

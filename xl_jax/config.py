@@ -1,0 +1,262 @@
+"""Every knob of a run, once: frozen dataclasses, checked when they are made.
+
+A file in `configs/` fills them through an `ml_collections.ConfigDict` (so that the command line can
+override any field); `from_dict` turns that into these types at the border and nowhere else.
+Sizes count tokens or rows; rates and shares are in 0..1; a seed of the run decides every random
+choice.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_collections import config_dict
+
+from xl_jax.errors import InputError, unknown
+
+
+def _choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise unknown(what, value, known)
+
+
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class Vocab:
+    mode: str = "joint"  # joint: one model; disjoint: one a language, no piece in common;
+    # local: one a language, each numbering its own pieces (needs private embeddings)
+    type: str = "bpe"  # SentencePiece model: bpe, unigram, word or char
+    size: int = 8000  # pieces of one SentencePiece model, special tokens included
+    alpha: float = 0.7  # languages' shares of a joint model's training text, see Batch.alpha
+
+    def __post_init__(self) -> None:
+        _choice("vocab.mode", self.mode, ("joint", "disjoint", "local"))
+        _choice("vocab.type", self.type, ("bpe", "unigram", "word", "char"))
+
+
+@dataclass(frozen=True)
+class Data:
+    dir: str = ""  # where vocabulary and token shards go; "" = inside the run directory
+    windows: str = "stream"  # stream: lines joined by </s> and cut (paper); line: one line a row
+    length: int = 256  # tokens of a row
+    heldout: float = 0.01  # share of lines kept from training, by a hash of the line
+
+    def __post_init__(self) -> None:
+        _choice("data.windows", self.windows, ("stream", "line"))
+        _check(self.length >= 4, f"data.length is {self.length}, at least 4 is needed")
+        _check(0 < self.heldout < 0.5, f"data.heldout is {self.heldout}, not within (0, 0.5)")
+
+
+@dataclass(frozen=True)
+class Model:
+    layers: int = 8
+    heads: int = 12
+    width: int = 768
+    ffn: int = 3072
+    positions: int = 512  # longest row
+    norm: str = "post"  # post (XLM, BERT) or pre
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    init_token: float = 0.0  # standard deviations; 0 = XLM's: width^-0.5 for token and position,
+    init_position: float = 0.0
+    init_body: float = 0.0  # uniform in +-fan_in^-0.5 for the other kernels and biases
+    language_embedding: bool = False  # one private vector a language (XLM yes, XLM-R no)
+    softmax: str = "all"  # over all pieces (paper) or own: those of the row's language
+    dtype: str = "float32"  # of the matrix products: float32 or bfloat16
+
+    def __post_init__(self) -> None:
+        _choice("model.norm", self.norm, ("post", "pre"))
+        _choice("model.softmax", self.softmax, ("all", "own"))
+        _choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+        _check(self.layers >= 1, f"model.layers is {self.layers}, at least 1 is needed")
+        _check(
+            self.heads >= 1 and self.width % self.heads == 0,
+            f"model.heads = {self.heads} does not divide model.width = {self.width}",
+        )
+
+
+@dataclass(frozen=True)
+class Masking:
+    rate: float = 0.15  # share of a row's tokens to predict
+    mask: float = 0.8  # of those: shown as the mask symbol,
+    keep: float = 0.1  # as themselves,
+    random: float = 0.1  # as a random piece
+    pool: str = "all"  # random pieces come from all languages, or own: the row's language
+    # (the paper's Sep runs, section 4.3)
+
+    def __post_init__(self) -> None:
+        _choice("masking.pool", self.pool, ("all", "own"))
+        _check(0 < self.rate < 1, f"masking.rate is {self.rate}, not within (0, 1)")
+        total = self.mask + self.keep + self.random
+        _check(abs(total - 1) < 1e-6, f"masking.mask + keep + random is {total:g}, not 1")
+
+
+@dataclass(frozen=True)
+class Batch:
+    accum: int = 1  # sequential parts of a step whose gradients add up
+    slots: int = 8  # parallel parts; all rows of a slot are of one language
+    rows: int = 96
+    alpha: float = 0.7  # a slot's language l is drawn with p ~ (share of lines)^alpha
+    draw: str = "independent"  # each slot alone (paper), or systematic: the same p, least variance
+
+    def __post_init__(self) -> None:
+        _choice("batch.draw", self.draw, ("independent", "systematic"))
+        for name in ("accum", "slots", "rows"):
+            _check(getattr(self, name) >= 1, f"batch.{name} is {getattr(self, name)}, not positive")
+
+
+@dataclass(frozen=True)
+class Optim:
+    lr: float = 1e-4
+    schedule: str = "inverse_sqrt"  # inverse_sqrt (paper), cosine (to 0 at the last step), constant
+    warmup: int = 30_000  # steps of linear increase
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-6
+    decay: float = 0.01  # decoupled weight decay of the leaves that decay_rules call "decay"
+    decay_rules: Any = ((".*/(bias|scale)", "none"), (".*", "decay"))
+    clip: float = 5.0  # largest gradient norm; 0 = no clipping
+
+    def __post_init__(self) -> None:
+        _choice("optim.schedule", self.schedule, ("inverse_sqrt", "cosine", "constant"))
+        _check(self.lr > 0, f"optim.lr is {self.lr}, not positive")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What training measures at its end, and `eval.py` by default (all layers)."""
+
+    source: str = ""  # language pair; "" = the first language with each of the others
+    target: str = ""
+    sentences: int = 1000  # gold pairs of held-out sentences
+    length: int = 0  # tokens a gold sentence is cut to, shorter ones left out; 0 = whole sentences
+    words: int = 1000  # gold word pairs, most frequent first
+    pairs: str = ""  # real sentence pairs instead: "SOURCE_FILE,TARGET_FILE", line by line
+    dictionary: str = ""  # real word pairs instead: a file of two columns, source and target
+
+
+@dataclass(frozen=True)
+class Config:
+    languages: tuple[str, ...] = ("en", "fr")
+    corpora: Mapping[str, str] = field(default_factory=dict)  # language -> corpus spec
+    sharing: Any = "all_shared"  # a preset's name or ordered (pattern, value) pairs
+    private_init: str = "different"  # private variants start different, or equal
+    seed: int = 0
+    steps: int = 416_667
+    steps_per_call: int = 1  # steps in one call of the device; logs and saves fall between calls
+    log_every: int = 100
+    eval_every: int = 5000
+    checkpoint_every: int = 5000
+    keep: int = 2  # newest checkpoints kept
+    vocab: Vocab = Vocab()
+    data: Data = Data()
+    model: Model = Model()
+    masking: Masking = Masking()
+    batch: Batch = Batch()
+    optim: Optim = Optim()
+    probe: Probe = Probe()
+
+    def __post_init__(self) -> None:
+        _choice("private_init", self.private_init, ("different", "equal"))
+        _check(len(self.languages) >= 1, "languages is empty")
+        _check(len(set(self.languages)) == len(self.languages), "languages repeat themselves")
+        for language in self.languages:
+            if language not in self.corpora:
+                raise unknown("language without a corpus", language, self.corpora)
+        for language in self.corpora:
+            if language not in self.languages:
+                raise unknown("language of a corpus", language, self.languages)
+        _check(
+            self.data.length <= self.model.positions,
+            f"data.length = {self.data.length} is beyond model.positions = {self.model.positions}",
+        )
+        for name in ("log_every", "eval_every", "checkpoint_every", "steps"):
+            value = getattr(self, name)
+            _check(
+                value >= 1 and value % self.steps_per_call == 0,
+                f"{name} = {value} is not a positive multiple of steps_per_call = "
+                f"{self.steps_per_call}",
+            )
+
+
+_LITERALS = ("sharing", "decay_rules")  # fields that take a name or a literal of pairs
+
+
+def to_config_dict(config: Config) -> config_dict.ConfigDict:
+    """The same fields as a locked `ConfigDict`, for the files in `configs/` and for flags."""
+
+    def convert(value: Any) -> Any:
+        result = config_dict.ConfigDict()
+        items = (
+            value.items()
+            if isinstance(value, Mapping)
+            else [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+        )
+        for name, child in items:
+            if name in _LITERALS:
+                result[name] = config_dict.placeholder(object)
+                result[name] = child
+            elif dataclasses.is_dataclass(child) or isinstance(child, Mapping):
+                result[name] = convert(child)
+            else:
+                result[name] = child
+        return result
+
+    return convert(config).lock()
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The config as JSON knows it (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The checked config of nested `values`, a ConfigDict or JSON.
+
+    Raises:
+      InputError: an unknown field (with near names) or a value out of its range.
+    """
+
+    def build(cls: type, section: Mapping[str, Any], where: str) -> Any:
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        made = {}
+        for name, value in section.items():
+            if name not in fields:
+                raise unknown("config field", where + name, [where + f for f in fields])
+            kind = fields[name].type
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+                made[name] = build(kind, value, where + name + ".")
+            elif name == "corpora":
+                made[name] = dict(value)
+            else:
+                made[name] = _tuples(value)
+        return cls(**made)
+
+    return build(Config, values, "")
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, tuple | list) else value
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
+    """Lines `field: old -> new` for the fields in which two nested dictionaries differ."""
+    lines = []
+    for name in sorted({*old, *new}):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += difference(a, b, f"{where}{name}.")
+        elif a != b:
+            lines.append(f"{where}{name}: {a!r} -> {b!r}")
+    return lines

@@ -1,0 +1,198 @@
+"""The transformer encoder of XLM and BERT (paper section 3), as one language sees it.
+
+Shapes in names: B rows, T tokens, D width, H heads, K width of a head, F feed-forward, N = B*T.
+Activations stay flat, [N, D], through everything but attention: XLA's CPU backend then needs no
+transposing copies in the backward pass (up to a quarter of a step).
+
+Parameters, layer numbers as in the paper:
+
+    embed/token [V, D]   embed/position [P, D]   embed/norm/{scale,bias}   (embed/language [1, D])
+    layer_i/attention/{query,key,value,output}   layer_i/attention_norm
+    layer_i/ffn/{up,down}                        layer_i/ffn_norm
+    final_norm (pre-norm models only)
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from xl_jax.config import Model
+
+Initializer = jax.nn.initializers.Initializer
+
+
+def _normal(deviation: float) -> Initializer:
+    return nn.initializers.normal(deviation)
+
+
+def _fan_in_uniform(fan_in: int) -> Initializer:
+    """PyTorch's default for linear layers, which XLM keeps: U(-fan_in^-0.5, fan_in^-0.5)."""
+
+    def init(
+        key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None
+    ) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
+
+    return init
+
+
+class Linear(nn.Module):
+    """x W + b over the last axes of x, in the config's dtype; kernel [*inputs, *outputs]."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    config: Model
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        c = self.config
+        fan_in = 1
+        for size in self.inputs:
+            fan_in *= size
+        uniform = _fan_in_uniform(fan_in)
+        kernel_init = _normal(c.init_body) if c.init_body else uniform
+        bias_init = nn.initializers.zeros if c.init_body else uniform
+        kernel = self.param("kernel", kernel_init, (*self.inputs, *self.outputs))
+        bias = self.param("bias", bias_init, self.outputs)
+        flat = kernel.astype(c.dtype).reshape(fan_in, -1)
+        lead = x.shape[: x.ndim - len(self.inputs)]
+        y = x.astype(c.dtype).reshape(-1, fan_in) @ flat
+        return y.reshape(*lead, *self.outputs) + bias.astype(c.dtype)
+
+
+class Norm(nn.Module):
+    """LayerNorm with XLM's epsilon, in float32 whatever the input's type."""
+
+    config: Model
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        x32 = x.astype(jnp.float32)
+        centred = x32 - jnp.mean(x32, axis=-1, keepdims=True)
+        variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+        return (centred * jax.lax.rsqrt(variance + 1e-12) * scale + bias).astype(x.dtype)
+
+
+class Attention(nn.Module):
+    """Bidirectional multi-head attention; softmax in float32."""
+
+    config: Model
+
+    @nn.compact
+    def __call__(self, x_NxD: jax.Array, real_BxT: jax.Array, train: bool) -> jax.Array:
+        c = self.config
+        B, T = real_BxT.shape
+        H, K = c.heads, c.width // c.heads
+
+        def project(name: str) -> jax.Array:
+            return Linear((c.width,), (H, K), c, name=name)(x_NxD).reshape(B, T, H, K)
+
+        q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = project("query"), project("key"), project("value")
+        scores_BxHxTxT = jnp.einsum("BTHK,BSHK->BHTS", q_BxTxHxK * K**-0.5, k_BxTxHxK)
+        scores_BxHxTxT = scores_BxHxTxT.astype(jnp.float32)
+        scores_BxHxTxT = jnp.where(real_BxT[:, None, None, :], scores_BxHxTxT, -1e30)
+        weights_BxHxTxT = jax.nn.softmax(scores_BxHxTxT, axis=-1).astype(c.dtype)
+        weights_BxHxTxT = nn.Dropout(c.attention_dropout)(weights_BxHxTxT, deterministic=not train)
+        mixed_BxTxHxK = jnp.einsum("BHTS,BSHK->BTHK", weights_BxHxTxT, v_BxTxHxK)
+        return Linear((H, K), (c.width,), c, name="output")(mixed_BxTxHxK.reshape(B * T, H, K))
+
+
+class FeedForward(nn.Module):
+    """Two linear maps around the exact (erf) GELU."""
+
+    config: Model
+
+    @nn.compact
+    def __call__(self, x_NxD: jax.Array) -> jax.Array:
+        c = self.config
+        h_NxF = Linear((c.width,), (c.ffn,), c, name="up")(x_NxD)
+        return Linear((c.ffn,), (c.width,), c, name="down")(jax.nn.gelu(h_NxF, approximate=False))
+
+
+class Layer(nn.Module):
+    """One transformer layer, LayerNorm after (post) or before (pre) each residual branch."""
+
+    config: Model
+
+    @nn.compact
+    def __call__(self, x_NxD: jax.Array, real_BxT: jax.Array, train: bool) -> jax.Array:
+        c = self.config
+        attention, feed_forward = Attention(c, name="attention"), FeedForward(c, name="ffn")
+        norm1, norm2 = Norm(c, name="attention_norm"), Norm(c, name="ffn_norm")
+        dropout = nn.Dropout(c.dropout, deterministic=not train)
+        if c.norm == "post":
+            x_NxD = norm1(x_NxD + dropout(attention(x_NxD, real_BxT, train)))
+            return norm2(x_NxD + dropout(feed_forward(x_NxD)))
+        x_NxD = x_NxD + dropout(attention(norm1(x_NxD), real_BxT, train))
+        return x_NxD + dropout(feed_forward(norm2(x_NxD)))
+
+
+class Embed(nn.Module):
+    """Token + learned position (+ language) embeddings; LayerNorm (post-norm models); dropout."""
+
+    config: Model
+    vocab_size: int
+
+    def setup(self) -> None:
+        c = self.config
+        xlm = c.width**-0.5
+        self.token = self.param("token", _normal(c.init_token or xlm), (self.vocab_size, c.width))
+        self.position = self.param(
+            "position", _normal(c.init_position or xlm), (c.positions, c.width)
+        )
+        if c.language_embedding:  # [1, D] a view; the mask makes it private
+            self.language = self.param("language", _normal(c.init_token or xlm), (1, c.width))
+        if c.norm == "post":
+            self.norm = Norm(c)
+        self.dropout = nn.Dropout(c.dropout)
+
+    def __call__(self, tokens_BxT: jax.Array, train: bool) -> jax.Array:
+        T = tokens_BxT.shape[1]
+        x_BxTxD = self.token[tokens_BxT] + self.position[:T]
+        if self.config.language_embedding:
+            x_BxTxD = x_BxTxD + self.language
+        if self.config.norm == "post":
+            x_BxTxD = self.norm(x_BxTxD)
+        x_NxD = x_BxTxD.reshape(-1, self.config.width).astype(self.config.dtype)
+        return self.dropout(x_NxD, deterministic=not train)
+
+
+class Encoder(nn.Module):
+    """Tokens to hidden states. Linen; `apply` with one language's view of the parameters."""
+
+    config: Model
+    vocab_size: int
+
+    def setup(self) -> None:
+        c = self.config
+        self.embed = Embed(c, self.vocab_size)
+        self.layers = [Layer(c, name=f"layer_{i}") for i in range(1, c.layers + 1)]
+        if c.norm == "pre":
+            self.final_norm = Norm(c)
+
+    def __call__(
+        self,
+        tokens_BxT: Int[Array, "B T"],
+        real_BxT: Bool[Array, "B T"],
+        train: bool = False,
+        all_layers: bool = False,
+    ) -> Float[Array, "B T D"] | Float[Array, "L B T D"]:
+        """The top layer's states, or those of every layer: 0 the embeddings, then 1..layers.
+
+        `real_BxT` is False at padding, which no token attends to. `train` turns dropout on (rng
+        "dropout"). The top state of a pre-norm model includes its final LayerNorm.
+        """
+        states = [self.embed(tokens_BxT, train)]
+        for layer in self.layers:
+            states.append(layer(states[-1], real_BxT, train))
+        if self.config.norm == "pre":
+            states[-1] = self.final_norm(states[-1])
+        shape = (*tokens_BxT.shape, self.config.width)
+        if all_layers:
+            return jnp.stack([x_NxD.reshape(shape) for x_NxD in states])
+        return states[-1].reshape(shape)

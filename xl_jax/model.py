@@ -1,0 +1,107 @@
+"""A run's model: the plain module, and the mask that says how languages share its parameters."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xl_jax import sharing
+from xl_jax.config import Config
+from xl_jax.data.special import N_SPECIAL
+from xl_jax.data.vocab import Vocabulary
+from xl_jax.errors import InputError
+from xl_jax.heads import MaskedLM
+from xl_jax.masking import Pools, make_pools
+from xl_jax.randomness import Purpose, key
+
+
+@dataclass(frozen=True, eq=False)
+class SharedModel:
+    """One language's module, its shapes, and the sharing mask over them. No parameters inside."""
+
+    config: Config
+    vocab_size: int
+    owned: np.ndarray  # bool[languages, V]: pieces that occur in the language's training text
+    n_pieces: int
+
+    @cached_property
+    def module(self) -> MaskedLM:
+        return MaskedLM(self.config.model, self.vocab_size)
+
+    @cached_property
+    def template(self) -> Any:
+        """Shapes of one language's parameters."""
+        return jax.eval_shape(self._init_one, jax.random.key(0))
+
+    @cached_property
+    def mask(self) -> sharing.Mask:
+        c = self.config
+        rules = sharing.preset(c.sharing) if isinstance(c.sharing, str) else c.sharing
+        if c.model.language_embedding:
+            rules = (("embed/language", "private"), *rules)
+        mask = sharing.make_mask(rules, self.template, c.languages)
+        if c.vocab.mode == "local" and len(c.languages) > 1:
+            for path in ("embed/token", "mlm/bias"):
+                top, leaf = path.split("/")
+                if len(set(mask[top][leaf])) < len(c.languages):
+                    raise InputError(
+                        f"vocab.mode = 'local' gives each language its own numbering, but {path} "
+                        "is shared: make it private (preset sep_emb) or use mode 'disjoint'"
+                    )
+        return mask
+
+    @cached_property
+    def components(self) -> tuple[np.ndarray, Any]:
+        return sharing.components(self.template, self.mask, len(self.config.languages))
+
+    @cached_property
+    def allowed(self) -> np.ndarray:
+        """bool[languages, V]: the pieces that the output softmax of each language ranges over."""
+        if self.config.model.softmax == "own" or self.config.vocab.mode == "local":
+            return self.owned
+        return np.broadcast_to(np.arange(self.vocab_size) < self.n_pieces, self.owned.shape)
+
+    @cached_property
+    def pools(self) -> Pools:
+        return make_pools(self.owned, self.config.masking.pool)
+
+    def init(self) -> sharing.Params:
+        """Stacked parameters at step 0, a function of the config's seed."""
+        start = key(self.config.seed, Purpose.INIT)
+        return sharing.init(self._init_one, self.mask, start, self.config.private_init == "equal")
+
+    def _init_one(self, start: jax.Array) -> Any:
+        tokens = jnp.zeros((1, 4), jnp.int32)
+        return self.module.init(
+            start, tokens, tokens == 0, tokens[:, :1], jnp.ones(self.vocab_size, bool)
+        )["params"]
+
+    def describe(self) -> str:
+        """The printable partition: every leaf, its shape, who shares it; then the totals."""
+        languages = self.config.languages
+        totals = sharing.count(self.template, self.mask, languages)
+        lines = [sharing.table(self.template, self.mask, languages)]
+        lines.append(", ".join(f"{name} {n:,}" for name, n in totals.items()) + " parameters")
+        return "\n".join(lines)
+
+
+def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> SharedModel:
+    """The model of a run. `counts` int[languages, V] are the pieces' training occurrences.
+
+    Raises:
+      InputError: a sharing rule that does not fit, or a local vocabulary with shared embeddings.
+    """
+    owned = counts > 0
+    owned[:, :N_SPECIAL] = False
+    model = SharedModel(config, vocabulary.size, owned, vocabulary.n_pieces)
+    _ = model.mask
+    return model
+
+
+def check_sharing(config: Config) -> None:
+    """Raises InputError for a sharing mask that cannot work, before any text is read."""
+    size = config.vocab.size  # the mask does not depend on the number of pieces
+    _ = SharedModel(config, size, np.ones((len(config.languages), size), bool), size).mask

@@ -1,0 +1,74 @@
+"""Ordered (pattern, value) rules over the leaf paths of a tree: the one engine behind sharing,
+freezing, weight decay and partitioning over the mesh.
+
+A leaf's path joins its keys with '/': `layer_3/attention/query/kernel`. A pattern is a regular
+expression that must match the whole path; the first rule that matches gives the leaf its value.
+Nothing is silent: a leaf that no rule matches, a rule that matches no leaf, and a rule that can
+never win because earlier ones take all its leaves are errors. Only a closing `.*` may find nothing
+left to do.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+
+from xl_jax.errors import InputError, near
+
+Rule: TypeAlias = tuple[str, Any]
+Rules: TypeAlias = Sequence[Rule]
+
+
+def leaf_paths(tree: Any) -> list[str]:
+    """The '/'-joined path of every leaf, in the order of `jax.tree.leaves`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+
+
+def assign(rules: Rules, paths: Sequence[str], what: str = "rules") -> list[Any]:
+    """The value that `rules` give each of `paths`; `what` names the rules in errors.
+
+    Raises:
+      InputError: a path without a rule, or a rule without a path (see the module's docstring).
+    """
+    compiled = [_compile(pattern, what) for pattern, _ in rules]
+    matches = [[i for i, regex in enumerate(compiled) if regex.fullmatch(p)] for p in paths]
+
+    matched = {i for hits in matches for i in hits}
+    winning = {hits[0] for hits in matches if hits}
+    for i, (pattern, _) in enumerate(rules):
+        if i not in matched:
+            close = near(pattern, _addresses(paths)) or list(paths[:3])
+            raise InputError(
+                f"{what}: rule {pattern!r} matches no parameter; near names: {', '.join(close)}"
+            )
+        if i not in winning and pattern != ".*":
+            first = next(rules[hits[0]][0] for hits in matches if i in hits)
+            raise InputError(
+                f"{what}: rule {pattern!r} never applies: {first!r} comes before it and takes its "
+                "parameters (the first match wins)"
+            )
+    uncovered = [p for p, hits in zip(paths, matches, strict=True) if not hits]
+    if uncovered:
+        shown = ", ".join(uncovered[:5]) + (", ..." if len(uncovered) > 5 else "")
+        raise InputError(f"{what}: no rule for {len(uncovered)} parameters: {shown}")
+    return [rules[hits[0]][1] for hits in matches]
+
+
+def apply_rules(rules: Rules, tree: Any, what: str = "rules") -> Any:
+    """`tree` with every leaf replaced by the value of its first matching rule."""
+    return jax.tree.unflatten(jax.tree.structure(tree), assign(rules, leaf_paths(tree), what))
+
+
+def _compile(pattern: str, what: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise InputError(f"{what}: {pattern!r} is not a regular expression: {error}") from error
+
+
+def _addresses(paths: Sequence[str]) -> list[str]:
+    """What a pattern may have meant: each path, and each folder of paths as `folder/.*`."""
+    folders = {p.rsplit("/", n)[0] + "/.*" for p in paths for n in range(1, p.count("/") + 1)}
+    return [*sorted(folders), *paths]

@@ -1,0 +1,178 @@
+"""The training step: masked rows of several languages in, one update of the shared tree out.
+
+Letters in names: A sequential parts (accum), S slots, R rows, T tokens, L languages.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from xl_jax import optim, sharing
+from xl_jax.data.special import PAD
+from xl_jax.data.windows import Step
+from xl_jax.masking import MaskedRows, mask_rows
+from xl_jax.model import SharedModel
+from xl_jax.randomness import Purpose, key
+
+
+class State(NamedTuple):
+    """Everything that training changes. Random numbers are functions of the seed and `step`."""
+
+    step: Int[Array, ""]
+    params: Any
+    moments: Any
+
+
+class Sums(NamedTuple):
+    """Sums over predicted tokens, by language: divide only after adding everything up."""
+
+    loss: Float[Array, " L"]
+    tokens: Float[Array, " L"]
+
+
+def init_state(model: SharedModel) -> State:
+    """The state at step 0."""
+    params = model.init()
+    return State(jnp.zeros((), jnp.int32), params, optim.init(model.config.optim, params))
+
+
+def row_losses(
+    model: SharedModel,
+    view: Any,
+    rows: MaskedRows,
+    language: Int[Array, ""],
+    dropout: jax.Array | None = None,
+) -> Float[Array, "R P"]:
+    """Cross-entropy in nats of each predicted position, 0 where its weight is 0."""
+    logits = model.module.apply(
+        {"params": view},
+        rows.tokens,
+        rows.tokens != PAD,
+        rows.positions,
+        jnp.asarray(model.allowed)[language],
+        train=dropout is not None,
+        rngs=None if dropout is None else {"dropout": dropout},
+    )
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, rows.targets)
+    return jnp.where(rows.weights > 0, losses, 0.0)
+
+
+def make_step(
+    model: SharedModel, steps: int
+) -> Callable[[State, Step], tuple[State, dict[str, jax.Array]]]:
+    """The jitted update: (state, batch of K steps) -> (state, metrics summed over the K steps).
+
+    The loss is (sum over predicted tokens) / (their number) over the whole step, within each
+    component of languages that share anything: languages that share nothing train exactly as they
+    would alone. `batch` has a leading axis K of consecutive steps; the state is donated.
+    """
+    config = model.config
+    n_languages = len(config.languages)
+    of_language, of_variant = model.components
+    n_components = int(of_language.max()) + 1
+    schedule = optim.learning_rate(config.optim, steps)
+    masking_key, dropout_key = (key(config.seed, p) for p in (Purpose.MASKING, Purpose.DROPOUT))
+    dropout_on = config.model.dropout > 0 or config.model.attention_dropout > 0
+
+    def slot_sums(params: Any, tokens_RxT: jax.Array, language: jax.Array, slot: jax.Array) -> Any:
+        """(sum of losses, number of predictions) of one slot; `slot` counts slots since step 0."""
+        rows = mask_rows(
+            tokens_RxT,
+            language,
+            jax.random.fold_in(masking_key, slot),
+            config.masking,
+            model.pools,
+        )
+        view = sharing.select(params, model.mask, language)
+        dropout = jax.random.fold_in(dropout_key, slot) if dropout_on else None
+        losses = row_losses(model, view, rows, language, dropout)
+        return jnp.sum(losses), jnp.sum(rows.weights)
+
+    def part_loss(
+        params: Any, tokens: jax.Array, language: jax.Array, slot: jax.Array
+    ) -> tuple[jax.Array, Sums]:
+        losses, counts = jax.vmap(slot_sums, in_axes=(None, 0, 0, 0))(
+            params, tokens, language, slot
+        )
+        zeros = jnp.zeros(n_languages)
+        sums = Sums(zeros.at[language].add(losses), zeros.at[language].add(counts))
+        return jnp.sum(losses), sums
+
+    def gradients(state: State, batch: Step) -> tuple[Any, Sums]:
+        """Gradient of the summed loss and the sums, over all sequential parts."""
+        A, S = batch.language.shape
+        slots = (state.step * (A * S) + jnp.arange(A * S)).reshape(A, S)
+        grad = jax.grad(part_loss, has_aux=True)
+        if A == 1:
+            return grad(state.params, batch.tokens[0], batch.language[0], slots[0])
+
+        def add(total: Any, part: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, grad(state.params, *part)), None
+
+        zeros = jnp.zeros(n_languages)
+        start = (jax.tree.map(jnp.zeros_like, state.params), Sums(zeros, zeros))
+        return jax.lax.scan(add, start, (batch.tokens, batch.language, slots))[0]
+
+    def one_step(state: State, batch: Step) -> tuple[State, dict[str, jax.Array]]:
+        grads, sums = gradients(state, batch)
+        tokens = jnp.zeros(n_components).at[of_language].add(sums.tokens)
+        grads = optim.scale(grads, of_variant, 1 / jnp.maximum(tokens, 1))
+        norms = optim.norms(grads, of_variant, n_components)
+        if config.optim.clip:
+            clip = jnp.minimum(1.0, config.optim.clip / jnp.maximum(norms, 1e-12))
+            grads = optim.scale(grads, of_variant, clip)
+        here = jnp.zeros(n_languages, bool).at[batch.language.reshape(-1)].set(True)
+        present = sharing.presence(state.params, model.mask, here)
+        lr = schedule(state.step)
+        params, moments = optim.update(
+            config.optim, grads, state.moments, state.params, present, lr
+        )
+        metrics = {
+            "loss_sum": sums.loss,
+            "predicted": sums.tokens,
+            "grad_norm": jnp.sqrt(jnp.sum(jnp.square(norms))),
+            "lr": lr,
+        }
+        return State(state.step + 1, params, moments), metrics
+
+    def call(state: State, batches: Step) -> tuple[State, dict[str, jax.Array]]:
+        state, metrics = jax.lax.scan(one_step, state, batches)
+        summed = {name: metrics[name].sum(0) for name in ("loss_sum", "predicted")}
+        return state, {**summed, "grad_norm": metrics["grad_norm"][-1], "lr": metrics["lr"][-1]}
+
+    return jax.jit(call, donate_argnums=0)
+
+
+def make_heldout(model: SharedModel) -> Callable[..., tuple[jax.Array, MaskedRows]]:
+    """A jitted function (params, tokens, language, key) -> (losses [R, P], masked rows).
+
+    Every chosen position shows the mask symbol, so that perplexities compare across settings.
+    """
+    config = model.config
+    hidden = type(config.masking)(rate=config.masking.rate, mask=1.0, keep=0.0, random=0.0)
+
+    @jax.jit
+    def losses(
+        params: Any, tokens_RxT: jax.Array, language: jax.Array, choice: jax.Array
+    ) -> tuple[jax.Array, MaskedRows]:
+        rows = mask_rows(tokens_RxT, language, choice, hidden, model.pools)
+        view = sharing.select(params, model.mask, language)
+        return row_losses(model, view, rows, language), rows
+
+    return losses
+
+
+def flops_per_step(model: SharedModel) -> float:
+    """Model floating-point operations of one step, forward and backward (3 x forward), counting
+    every row at full length: 2 per multiply-add of linear maps, attention and output softmax."""
+    c, b = model.config.model, model.config.batch
+    T = model.config.data.length
+    layer = 2 * (4 * c.width * c.width + 2 * c.width * c.ffn) + 4 * T * c.width
+    predictions = max(1, round(model.config.masking.rate * T)) / T
+    head = 2 * predictions * c.width * model.vocab_size
+    return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (c.layers * layer + head)
