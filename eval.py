@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from xl_jax import cli
+from xl_jax import cli, config_flags
 
 TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; all by default.")
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
@@ -35,7 +35,7 @@ def main() -> None:
     from xl_jax.report.show import show
     from xl_jax.rundir import load
 
-    run = load(cli.workdir())
+    run = load(config_flags.workdir())
     given: dict[str, Any] = {
         "source": SOURCE.value,
         "target": TARGET.value,
@@ -49,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__)
+    cli.run(main, __doc__, config_flags.parse)

@@ -10,16 +10,15 @@ continues an unfinished run, and repeats a finished one's table.
 
 import sys
 
-from xl_jax import cli
+from xl_jax import cli, config_flags
 
 
 def main() -> None:
-    from xl_jax.config import from_dict
     from xl_jax.pretrain import Interrupted, pretrain
     from xl_jax.report.show import show
     from xl_jax.rundir import start
 
-    run = start(from_dict(cli.CONFIG.value), cli.workdir())
+    run = start(config_flags.config(), config_flags.workdir())
     print(run.model.describe())
     try:
         pretrain(run)
@@ -30,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__)
+    cli.run(main, __doc__, config_flags.parse)

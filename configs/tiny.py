@@ -26,7 +26,7 @@ def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
             log_every=100,
             eval_every=1000,
             checkpoint_every=1000,
-            vocab=Vocab(mode="disjoint", size=400),
+            vocab=Vocab(mode="disjoint", size=500),
             data=Data(windows="line", length=32, heldout=0.04),
             model=Model(
                 layers=3,

@@ -1,6 +1,7 @@
 """Eight simulated devices, and the shapes in public signatures checked while the tests run."""
 
 import os
+import tempfile
 
 import jax
 from jaxtyping import install_import_hook
@@ -8,5 +9,17 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Compiling is what these tests spend their time on: optimise little, compile equal programs once.
+# The commands that tests start read the same settings from the environment.
+CACHE = tempfile.TemporaryDirectory()
+for name, value in {
+    "jax_disable_most_optimizations": True,
+    "jax_compilation_cache_dir": CACHE.name,
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)
 
 install_import_hook("xl_jax", "beartype.beartype")

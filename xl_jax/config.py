@@ -221,7 +221,7 @@ def to_dict(config: Config) -> dict[str, Any]:
     return plain(dataclasses.asdict(config))
 
 
-def from_dict(values: Mapping[str, Any]) -> Config:
+def from_dict(values: Mapping[str, Any] | config_dict.ConfigDict) -> Config:
     """The checked config of nested `values`, a ConfigDict or JSON.
 
     Raises:
@@ -243,7 +243,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
                 made[name] = _tuples(value)
         return cls(**made)
 
-    return build(Config, values, "")
+    plain = values.to_dict() if isinstance(values, config_dict.ConfigDict) else values
+    return build(Config, plain, "")
 
 
 def _tuples(value: Any) -> Any:

@@ -60,7 +60,7 @@ class Linear(nn.Module):
         flat = kernel.astype(c.dtype).reshape(fan_in, -1)
         lead = x.shape[: x.ndim - len(self.inputs)]
         y = x.astype(c.dtype).reshape(-1, fan_in) @ flat
-        return y.reshape(*lead, *self.outputs) + bias.astype(c.dtype)
+        return (y + bias.astype(c.dtype).reshape(1, -1)).reshape(*lead, *self.outputs)
 
 
 class Norm(nn.Module):
@@ -72,6 +72,7 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        scale, bias = (jnp.expand_dims(p, range(x.ndim - 1)) for p in (scale, bias))
         x32 = x.astype(jnp.float32)
         centred = x32 - jnp.mean(x32, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
@@ -153,9 +154,9 @@ class Embed(nn.Module):
 
     def __call__(self, tokens_BxT: jax.Array, train: bool) -> jax.Array:
         T = tokens_BxT.shape[1]
-        x_BxTxD = self.token[tokens_BxT] + self.position[:T]
+        x_BxTxD = self.token[tokens_BxT] + self.position[None, :T]
         if self.config.language_embedding:
-            x_BxTxD = x_BxTxD + self.language
+            x_BxTxD = x_BxTxD + self.language[None]
         if self.config.norm == "post":
             x_BxTxD = self.norm(x_BxTxD)
         x_NxD = x_BxTxD.reshape(-1, self.config.width).astype(self.config.dtype)

@@ -14,7 +14,7 @@ class Bias(nn.Module):
 
     @nn.compact
     def __call__(self, logits: jax.Array) -> jax.Array:
-        return logits + self.param("bias", nn.initializers.zeros, (self.size,))
+        return logits + self.param("bias", nn.initializers.zeros, (self.size,))[None]
 
 
 class MaskedLM(nn.Module):
@@ -48,7 +48,7 @@ class MaskedLM(nn.Module):
         logits_BPxV = jnp.matmul(
             h_BxPxD.reshape(B * P, D), table_VxD.T, preferred_element_type=jnp.float32
         )
-        logits_BPxV = jnp.where(allowed_V, self.mlm(logits_BPxV), -1e30)
+        logits_BPxV = jnp.where(allowed_V[None], self.mlm(logits_BPxV), -1e30)
         return logits_BPxV.reshape(B, P, self.vocab_size)
 
     def states(

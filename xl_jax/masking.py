@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Masking
 from xl_jax.data.special import MASK, N_SPECIAL
+from xl_jax.errors import InputError
 
 
 class Pools(NamedTuple):
@@ -31,12 +32,14 @@ class MaskedRows(NamedTuple):
     weights: Float[Array, "B P"]  # 0 where a short row has fewer than P predictions
 
 
-def make_pools(owned: Bool[np.ndarray, "languages V"], pool: str) -> Pools:
+def make_pools(seen: Bool[np.ndarray, "languages V"], pool: str) -> Pools:
     """The pools for `Masking.pool`, from which pieces occur in which language's text."""
-    usable = owned.copy() if pool == "own" else np.broadcast_to(owned.any(0), owned.shape).copy()
+    usable = seen.copy() if pool == "own" else np.broadcast_to(seen.any(0), seen.shape).copy()
     usable[:, :N_SPECIAL] = False
     size = usable.sum(1)
-    pieces = np.zeros((len(owned), size.max()), np.int32)
+    if not size.all():
+        raise InputError("masking: a language's training text has no ordinary piece")
+    pieces = np.zeros((len(seen), size.max()), np.int32)
     for language, row in enumerate(usable):
         pieces[language, : size[language]] = np.flatnonzero(row)
     return Pools(pieces, size.astype(np.int32))
@@ -58,23 +61,23 @@ def mask_rows(
     replacement, and hide them (mask / keep / random, paper section 3)."""
     B, T = tokens.shape
     P = n_predictions(config.rate, T)
-    choose, hide, draw = jax.random.split(key, 3)
+    draws = jax.random.uniform(key, (B, T + 2 * P))  # one call: random bits cost time to compile
+    choose, hide, replace = jnp.split(draws, (T, T + P), axis=1)
 
-    ordinary = (tokens >= N_SPECIAL) & (jnp.arange(T) > 0)
-    score = jnp.where(ordinary, jax.random.uniform(choose, (B, T)), -1.0)
+    ordinary = (tokens >= N_SPECIAL) & (jnp.arange(T) > 0)[None]
+    score = jnp.where(ordinary, choose, -1.0)
     positions = jax.lax.top_k(score, P)[1]
     n_ordinary = ordinary.sum(1, keepdims=True)
     wanted = jnp.clip(jnp.round(config.rate * n_ordinary), 1, P)
     wanted = jnp.minimum(wanted, n_ordinary)
-    weights = (jnp.arange(P) < wanted).astype(jnp.float32)
+    weights = (jnp.arange(P)[None] < wanted).astype(jnp.float32)
 
     targets = jnp.take_along_axis(tokens, positions, axis=1)
-    u = jax.random.uniform(hide, (B, P))
     size = jnp.asarray(pools.size)[language]
-    index = (jax.random.uniform(draw, (B, P)) * size).astype(jnp.int32)
+    index = (replace * size).astype(jnp.int32)
     random = jnp.asarray(pools.pieces)[language, jnp.minimum(index, size - 1)]
-    kept = jnp.where(u < config.mask + config.keep, targets, random)
-    shown = jnp.where(u < config.mask, MASK, kept)
+    kept = jnp.where(hide < config.mask + config.keep, targets, random)
+    shown = jnp.where(hide < config.mask, MASK, kept)
     shown = jnp.where(weights > 0, shown, targets)
     rows = jnp.arange(B)[:, None]
     return MaskedRows(tokens.at[rows, positions].set(shown), positions, targets, weights)

@@ -24,8 +24,8 @@ class SharedModel:
 
     config: Config
     vocab_size: int
-    owned: np.ndarray  # bool[languages, V]: pieces that occur in the language's training text
-    n_pieces: int
+    possible: np.ndarray  # bool[languages, V]: pieces that the language's text can become
+    seen: np.ndarray  # bool[languages, V]: ordinary pieces that occur in its training text
 
     @cached_property
     def module(self) -> MaskedLM:
@@ -61,17 +61,18 @@ class SharedModel:
     def allowed(self) -> np.ndarray:
         """bool[languages, V]: the pieces that the output softmax of each language ranges over."""
         if self.config.model.softmax == "own" or self.config.vocab.mode == "local":
-            return self.owned
-        return np.broadcast_to(np.arange(self.vocab_size) < self.n_pieces, self.owned.shape)
+            return self.possible
+        return np.broadcast_to(self.possible.any(0), self.possible.shape)
 
     @cached_property
     def pools(self) -> Pools:
-        return make_pools(self.owned, self.config.masking.pool)
+        return make_pools(self.seen, self.config.masking.pool)
 
     def init(self) -> sharing.Params:
         """Stacked parameters at step 0, a function of the config's seed."""
+        equal = self.config.private_init == "equal"
         start = key(self.config.seed, Purpose.INIT)
-        return sharing.init(self._init_one, self.mask, start, self.config.private_init == "equal")
+        return sharing.init(self._init_one, self.mask, start, equal)
 
     def _init_one(self, start: jax.Array) -> Any:
         tokens = jnp.zeros((1, 4), jnp.int32)
@@ -94,9 +95,10 @@ def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> Sh
     Raises:
       InputError: a sharing rule that does not fit, or a local vocabulary with shared embeddings.
     """
-    owned = counts > 0
-    owned[:, :N_SPECIAL] = False
-    model = SharedModel(config, vocabulary.size, owned, vocabulary.n_pieces)
+    seen = counts > 0
+    seen[:, :N_SPECIAL] = False
+    possible = np.stack([vocabulary.possible(language) for language in config.languages])
+    model = SharedModel(config, vocabulary.size, possible, seen)
     _ = model.mask
     return model
 
@@ -104,4 +106,5 @@ def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> Sh
 def check_sharing(config: Config) -> None:
     """Raises InputError for a sharing mask that cannot work, before any text is read."""
     size = config.vocab.size  # the mask does not depend on the number of pieces
-    _ = SharedModel(config, size, np.ones((len(config.languages), size), bool), size).mask
+    every = np.ones((len(config.languages), size), bool)
+    _ = SharedModel(config, size, every, every).mask

@@ -21,6 +21,7 @@ from xl_jax.errors import unknown
 from xl_jax.perplexity import Heldout
 from xl_jax.randomness import Purpose, generator
 from xl_jax.rundir import Run
+from xl_jax.step import init_state
 
 Record = dict[str, Any]
 
@@ -33,7 +34,7 @@ class Probe:
         self.step, self.params = run.trained()
         self.views = {
             "trained": run.views(self.params),
-            "untrained": run.views(run.model.init()),
+            "untrained": run.views(init_state(run.model).params),
         }
         self.means = make_means(run.model.module)
         self.done: dict[tuple[str, str, str, str], tuple[np.ndarray, np.ndarray]] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from xl_jax import sharing
 from xl_jax.checkpoint import Checkpoints
@@ -17,7 +18,7 @@ from xl_jax.config import Config, difference, from_dict, to_dict
 from xl_jax.data.prepare import Prepared, prepare
 from xl_jax.errors import InputError, unknown
 from xl_jax.model import SharedModel, check_sharing, make_model
-from xl_jax.step import State, init_state
+from xl_jax.step import State, state_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +108,12 @@ def restore(run: Run, log: Callable[[str], None] = print) -> tuple[int, State] |
     if not (run.folder / "checkpoints").exists():
         return None
     checkpoints = run.checkpoints(log)
-    found = checkpoints.restore(jax.eval_shape(lambda: init_state(run.model)))
+    found = checkpoints.restore(state_shapes(run.model))
     checkpoints.close()
     if found is None:
         return None
     step, state = found
-    return step, State(*state)
+    return step, State(*jax.tree.map(jnp.asarray, state))
 
 
 def _open(folder: Path, config: Config, log: Callable[[str], None]) -> Run:

@@ -151,7 +151,7 @@ def presence(params: Params, mask: Mask, present: jax.Array) -> Any:
 
     def any_user(leaf: Any, variants: Variants) -> jax.Array:
         users = np.equal.outer(np.arange(leaf.shape[0]), np.asarray(variants))  # [V, languages]
-        return jnp.any(users & present, axis=1)
+        return jnp.any(users & present[None], axis=1)
 
     return tree_map(any_user, params, mask)
 

@@ -15,8 +15,8 @@ def precision_at_1(
     """Share of items whose nearest neighbour by cosine is an answer: source to target, and back.
 
     With `centre` each language's mean is taken off first, which matters where the languages' states
-    lie apart by a constant. An item whose best score is reached by several candidates counts as
-    right in the share of them that are answers, so equal vectors score as chance.
+    lie apart by a constant. An item whose best score several candidates reach (to float32's
+    rounding) is right in the share of them that are answers, so equal vectors score as chance.
     """
     both = _scores(jnp.asarray(source), jnp.asarray(target), centre)
     scores = np.asarray(both)
@@ -29,12 +29,12 @@ def _scores(
 ) -> Float[Array, "n m"]:
     def unit(x: jax.Array) -> jax.Array:
         if centre:
-            x = x - x.mean(0)
+            x = x - x.mean(0, keepdims=True)
         return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
     return unit(source) @ unit(target).T
 
 
 def _hits(scores: np.ndarray, answers: np.ndarray) -> float:
-    best = scores == scores.max(1, keepdims=True)
+    best = scores >= scores.max(1, keepdims=True) - 1e-6
     return float(((best & answers).sum(1) / best.sum(1)).mean())

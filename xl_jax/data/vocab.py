@@ -55,6 +55,13 @@ class Vocabulary:
 
         return encode
 
+    def possible(self, language: str) -> np.ndarray:
+        """bool[size]: the special tokens, and the pieces that `language`'s text can become."""
+        numbers = np.arange(self.size)
+        first = N_SPECIAL + self.offsets[language]
+        last = self.offsets[language] + _n_pieces(self.models[language])
+        return (numbers < N_SPECIAL) | ((first <= numbers) & (numbers < last))
+
     def piece(self, language: str, number: int) -> str:
         """The text of one of `language`'s pieces."""
         processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])

@@ -10,7 +10,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend has to be chosen first)
 import numpy as np  # noqa: E402
 
-from xl_jax.report.tables import NAMES, Record, best_layer, layers, mean  # noqa: E402
+from xl_jax.report.tables import AS_IS, COMPARED, NAMES, Record, best_layer, layers, mean  # noqa: E402
 
 STYLES = {
     "trained": dict(color="#0b6e99", marker="o"),
@@ -50,18 +50,14 @@ def by_layer(records: Sequence[Record], title: str, path: Path) -> None:
 def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Path) -> None:
     """One row a setting: best layer of word translation and sentence retrieval, a dot a seed, a bar
     at their mean; the untrained model and chance as lines. `runs`: setting -> records by seed."""
-    metrics = [m for m in ("word_translation", "sentence_retrieval")]
     names = list(runs)
     figure, axes = plt.subplots(
         1, 2, figsize=(9, 1.2 + 0.42 * len(names)), sharey=True, squeeze=False
     )
-    for axis, metric in zip(axes[0], metrics, strict=True):
+    for axis, metric in zip(axes[0], COMPARED, strict=True):
         everything = [r for seeds in runs.values() for records in seeds for r in records]
         for row, name in enumerate(names):
-            values = [
-                100 * best_layer(records, metric, model="trained", centred=False)[1]
-                for records in runs[name]
-            ]
+            values = [100 * best_layer(records, metric, **AS_IS)[1] for records in runs[name]]
             axis.barh(row, np.mean(values), height=0.62, color="#0b6e99", alpha=0.35)
             axis.plot(values, [row] * len(values), "o", color="#0b6e99", markersize=5)
             axis.text(np.mean(values) + 2.5, row - 0.33, f"{np.mean(values):.0f}", fontsize=8)

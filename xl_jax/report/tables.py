@@ -1,6 +1,7 @@
 """Tidy records to tables of plain text."""
 
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Record = dict[str, Any]
@@ -9,6 +10,9 @@ NAMES = {
     "word_translation": "word translation, P@1 %",
     "cka": "linear CKA of sentences, x100",
 }
+
+COMPARED = {"word_translation": "word translation", "sentence_retrieval": "sentence retrieval"}
+AS_IS = {"model": "trained", "centred": False}
 
 
 def mean(records: Iterable[Record], key: str = "value", **wanted: Any) -> float | None:
@@ -56,6 +60,27 @@ def by_layer(records: Sequence[Record]) -> str:
             rows.append(["  chance", *(percent(v) for v in chance)])
             blocks.append(aligned(rows))
     return "\n\n".join(blocks)
+
+
+def compare(runs: Mapping[str, Sequence[Sequence[Record]]]) -> str:
+    """A row a setting: mean (standard deviation over seeds) at the best layer of each metric, then
+    the untrained model and chance. `runs`: setting -> records by seed."""
+    rows = [["best layer, P@1 %", *(COMPARED.values()), "seeds"]]
+    for name, seeds in runs.items():
+        cells = [_spread([best_layer(r, m, **AS_IS)[1] for r in seeds]) for m in COMPARED]
+        rows.append([f"  {name}", *cells, str(len(seeds))])
+    everything = [records for seeds in runs.values() for records in seeds]
+    untrained = {**AS_IS, "model": "untrained"}
+    cells = [_spread([best_layer(r, m, **untrained)[1] for r in everything]) for m in COMPARED]
+    rows.append(["  untrained", *cells, str(len(everything))])
+    chance = [mean(sum(map(list, everything), []), "chance", metric=m) for m in COMPARED]
+    rows.append(["  chance", *(percent(c) for c in chance), ""])
+    return aligned(rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * statistics.mean(values):.1f} ({100 * deviation:.1f})"
 
 
 def perplexities(records: Sequence[Record]) -> str:

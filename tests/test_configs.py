@@ -1,0 +1,109 @@
+"""Golden dump: what every config makes of its parameters. A refactor shows its effect in the diff.
+
+When a change is meant: UPDATE_GOLDEN=1 pytest tests/test_configs.py, and read the diff.
+"""
+
+import os
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xl_jax.config import Config, from_dict, to_config_dict, to_dict
+from xl_jax.errors import InputError
+from xl_jax.model import SharedModel, check_sharing
+from xl_jax.study import Study, StudyFolder
+
+CONFIGS = sorted(Path("configs").glob("*.py"))
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def configs_of(path: Path) -> dict[str, Config]:
+    """The config of a file, or, for a study, of each of its settings."""
+    found = runpy.run_path(str(path))
+    if "get_config" in found:
+        return {"": from_dict(found["get_config"]())}
+    study: Study = found["STUDY"]
+    made = {}
+    for setting, flags in study.settings.items():
+        config = runpy.run_path(study.config)["get_config"]()
+        for flag in flags:
+            name, _, value = flag.removeprefix("--config.").partition("=")
+            config.update_from_flattened_dict({name: value})
+        made[setting] = from_dict(config)
+    return made
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_paths_shapes_and_sharing_of_every_config(path: Path) -> None:
+    parts = []
+    for name, config in configs_of(path).items():
+        size = config.vocab.size
+        every = np.ones((len(config.languages), size), bool)
+        parts.append(f"# {path.stem} {name}\n{SharedModel(config, size, every, every).describe()}")
+    dump = "\n\n".join(parts) + "\n"
+    golden = GOLDEN / f"{path.stem}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(dump)
+    assert dump == golden.read_text()
+
+
+def test_a_config_survives_config_dict_and_json() -> None:
+    for config in configs_of(Path("configs/tiny.py")).values():
+        assert from_dict(to_config_dict(config)) == config
+        assert from_dict(to_dict(config)) == config
+
+
+def test_the_command_line_takes_rules_as_a_literal() -> None:
+    config = to_config_dict(next(iter(configs_of(Path("configs/tiny.py")).values())))
+    config.sharing = (("embed/token", "private"), (".*", (("en",), ("twin",))))
+    check_sharing(from_dict(config))
+    config.sharing = (("embed/tokn", "private"), (".*", "shared"))
+    with pytest.raises(InputError, match="'embed/tokn' matches no parameter; near .*embed/token"):
+        check_sharing(from_dict(config))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.norm", "posst", "unknown model.norm 'posst': did you mean 'post'"),
+        ("masking.random", 0.5, "masking.mask \\+ keep \\+ random is 1.4, not 1"),
+        ("data.length", 64, "data.length = 64 is beyond model.positions = 32"),
+        ("log_every", 30, "log_every = 30 is not a positive multiple of steps_per_call = 20"),
+        ("batch.draw", "dice", "unknown batch.draw 'dice'.*known: independent, systematic"),
+        ("languages", ("en", "twin", "fr"), "unknown language without a corpus 'fr'"),
+    ],
+)
+def test_values_out_of_range_are_errors(field: str, value: object, message: str) -> None:
+    config = to_config_dict(next(iter(configs_of(Path("configs/tiny.py")).values())))
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError, match=message):
+        from_dict(config)
+
+
+def test_a_study_folder_keeps_what_is_done_and_refuses_another_study(tmp_path: Path) -> None:
+    study = Study("t", "configs/tiny.py", {"a": ["--config.steps=20"], "b c": []}, seeds=(0, 1))
+    folder = StudyFolder(study, tmp_path / "s")
+    assert [run.name for run in folder.runs] == [
+        "a, seed 0",
+        "b c, seed 0",
+        "a, seed 1",
+        "b c, seed 1",
+    ]
+    assert folder.runs[1].folder == tmp_path / "s/runs/b_c/seed0"
+    assert "--config.steps=20" in folder.runs[0].flags and "--config.seed=1" in folder.runs[2].flags
+    folder.state["a, seed 1"] = "done"
+    folder.state["a, seed 0"] = "failed"
+    folder.write()
+    again = StudyFolder(study, tmp_path / "s")
+    assert [again.state[run.name] for run in again.runs] == [
+        "waiting",
+        "waiting",
+        "done",
+        "waiting",
+    ]
+    other = Study("t", "configs/tiny.py", {"a": []}, seeds=(0,))
+    with pytest.raises(InputError, match="holds another study"):
+        StudyFolder(other, tmp_path / "s")

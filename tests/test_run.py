@@ -1,0 +1,245 @@
+"""A run from text to table: resume, damage, refusal, measurement. One tiny corpus for all."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from xl_jax import rundir
+from xl_jax.checkpoint import leaf_digests
+from xl_jax.config import Batch, Config, Data, Masking, Model, Optim, Probe, Vocab, to_config_dict
+from xl_jax.errors import InputError
+from xl_jax.pretrain import CtrlC, Interrupted, prefetch, pretrain, summarise
+from xl_jax.report.show import show
+from xl_jax.rundir import Run
+from xl_jax.step import State
+
+QUIET: dict[str, Any] = {"log": lambda _: None}
+
+
+def small(tmp: Path, **more: Any) -> Config:
+    made = Config(
+        languages=("a", "b"),
+        corpora={"a": "synthetic:a", "b": "synthetic:b#sentences=400,words=100,topics=4"},
+        sharing="sep_l1",
+        steps=8,
+        steps_per_call=2,
+        log_every=4,
+        eval_every=8,
+        checkpoint_every=4,
+        vocab=Vocab(mode="disjoint", size=60),
+        data=Data(dir=str(tmp / "data"), windows="line", length=16, heldout=0.1),
+        model=Model(
+            layers=2, heads=2, width=16, ffn=32, positions=16, dropout=0.1, attention_dropout=0.1
+        ),
+        masking=Masking(),
+        batch=Batch(slots=2, rows=4),
+        optim=Optim(lr=1e-2, schedule="cosine", warmup=2),
+        probe=Probe(sentences=60, words=40),
+    )
+    return dataclasses.replace(made, **more)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> tuple[Run, State]:
+    """The uninterrupted run."""
+    run = rundir.start(small(place), place / "whole", **QUIET)
+    return run, jax.device_get(pretrain(run, **QUIET))
+
+
+def stop_after(run: Run, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until Ctrl-C is pressed at `step`."""
+    calls = 0
+
+    def pressed(_: CtrlC) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls >= 2 * step // run.config.steps_per_call - 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CtrlC, "pressed", property(pressed, lambda *_: None), raising=False)
+        with pytest.raises(Interrupted, match=rf"stopped at step {step}, saved"):
+            pretrain(run, **QUIET)
+
+
+def test_resumed_is_uninterrupted_to_the_bit_and_a_cold_optimiser_is_not(
+    place: Path, whole: tuple[Run, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = rundir.start(small(place), place / "stopped", **QUIET)
+    stop_after(run, 4, monkeypatch)
+    found = rundir.restore(run, **QUIET)
+    assert found is not None and found[0] == 4
+    resumed = jax.device_get(pretrain(run, **QUIET))
+    assert leaf_digests(resumed) == leaf_digests(whole[1])
+
+    cold = rundir.start(small(place), place / "cold", **QUIET)
+    state = State(found[1].step, found[1].params, jax.tree.map(np.zeros_like, found[1].moments))
+    checkpoints = cold.checkpoints(**QUIET)
+    checkpoints.save(4, state)
+    checkpoints.close()
+    cold_state = jax.device_get(pretrain(cold, **QUIET))
+    assert leaf_digests(cold_state.params) != leaf_digests(whole[1].params)
+
+
+def test_a_finished_run_trains_no_further(whole: tuple[Run, State]) -> None:
+    run, state = whole
+    lines = (run.folder / "metrics.jsonl").read_text()
+    assert leaf_digests(jax.device_get(pretrain(run, **QUIET))) == leaf_digests(state)
+    assert (run.folder / "metrics.jsonl").read_text() == lines
+
+
+def test_metrics_are_written_as_they_come(whole: tuple[Run, State]) -> None:
+    records = [json.loads(x) for x in (whole[0].folder / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == [4, 8, 8]
+    assert {"loss", "loss/a", "loss/b", "grad_norm", "lr"} <= records[0].keys()
+    assert records[2].keys() == {"step", "heldout_ppl/a", "heldout_ppl/b"}
+    assert list((whole[0].folder / "tensorboard").iterdir())
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    place: Path, whole: tuple[Run, State]
+) -> None:
+    run = dataclasses.replace(whole[0], folder=place / "damaged")
+    subprocess.run(["cp", "-r", str(whole[0].folder), str(run.folder)], check=True)
+    data = max((run.folder / "checkpoints/8/state").rglob("d/*"), key=lambda p: p.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    data.write_bytes(bytes(content))
+    said: list[str] = []
+    found = rundir.restore(run, said.append)
+    assert found is not None and found[0] == 4
+    assert said and said[0].startswith("checkpoint of step 8 is damaged")
+
+
+def test_a_run_of_another_config_is_refused_with_the_difference(whole: tuple[Run, State]) -> None:
+    run = whole[0]
+    other = dataclasses.replace(run.config, sharing="sep_emb", optim=Optim(lr=1.0))
+    with pytest.raises(InputError, match="holds a run of another config: optim.*sharing: 'sep_l1'"):
+        rundir.start(other, run.folder, **QUIET)
+
+
+def test_no_run_and_unknown_languages_are_errors(place: Path, whole: tuple[Run, State]) -> None:
+    with pytest.raises(InputError, match="is no run directory"):
+        rundir.load(place / "nowhere", **QUIET)
+    with pytest.raises(InputError, match="unknown language in .* 'de': .*known: a, b"):
+        whole[0].language("de")
+
+
+def test_show_writes_records_a_table_and_a_figure(
+    whole: tuple[Run, State], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole[0]
+    show(run)
+    said = capsys.readouterr().out
+    assert "word translation, P@1 % (a-b, 40 gold words)  layer 0  layer 1  layer 2" in said
+    assert "held-out perplexity" in said and (run.folder / "layers.png").stat().st_size > 10_000
+    records = json.loads((run.folder / "eval" / "translation.json").read_text())["records"]
+    assert len(records) == 2 * 3 * 2 * 2  # models, layers, raw or centred, directions
+    assert {r["chance"] for r in records} == {1 / 40} and {r["n"] for r in records} == {40}
+    written = (run.folder / "eval" / "cka.json").stat().st_mtime_ns
+    show(run)
+    assert (run.folder / "eval" / "cka.json").stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="unknown task 'retreival': did you mean 'retrieval'"):
+        show(run, ["retreival"])
+
+
+def test_summaries_divide_sums_once() -> None:
+    metrics = [
+        {"loss_sum": np.array([10.0, 0.0]), "predicted": np.array([5.0, 0.0])},
+        {"loss_sum": np.array([1.0, 4.0]), "predicted": np.array([1.0, 4.0])},
+    ]
+    rest = {"grad_norm": 2.0, "lr": 0.1}
+    values = summarise(["en", "fr"], [{**m, **rest} for m in metrics])
+    assert values == {"loss": 1.5, "loss/en": 11 / 6, "loss/fr": 1.0, "grad_norm": 2.0, "lr": 0.1}
+
+
+def test_a_loss_that_is_not_finite_is_written_and_then_stops_the_run(place: Path) -> None:
+    config = small(place, optim=Optim(lr=1e30, schedule="constant", warmup=1, clip=0.0))
+    run = rundir.start(config, place / "nan", **QUIET)
+    with pytest.raises(FloatingPointError, match=r"is (nan|inf) in the steps before [48]"):
+        pretrain(run, **QUIET)
+    last = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert not all(np.isfinite(v) for v in last.values())
+
+
+def test_prefetch_keeps_the_order() -> None:
+    assert list(prefetch(lambda i: i * i, range(7))) == [0, 1, 4, 9, 16, 25, 36]
+
+
+def command(*arguments: str, **more: Any) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, **more
+    )
+
+
+def config_file(tmp: Path, config: Config) -> Path:
+    """A config file with the fields of `config`."""
+    path = tmp / "small.py"
+    values = json.loads(to_config_dict(config).to_json())
+    path.write_text(
+        "import json\n"
+        "from xl_jax.config import from_dict, to_config_dict\n"
+        f"VALUES = json.loads({json.dumps(values)!r})\n"
+        "def get_config():\n"
+        "    return to_config_dict(from_dict(VALUES))\n"
+    )
+    return path
+
+
+def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Path) -> None:
+    flags = (f"--config={config_file(tmp_path, small(place))}", f"--workdir={tmp_path / 'run'}")
+    long = ("--config.steps=4000", "--config.log_every=2", "--config.checkpoint_every=4000")
+    long += ("--config.eval_every=4000",)
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *flags, *long], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.stat().st_size):  # wait for the first step
+        assert process.poll() is None, process.stderr and process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130 and b"saved; the same command continues" in errors
+    assert list((tmp_path / "run/checkpoints").iterdir())
+
+    wrong = command("eval.py", "--config=configs/tiny.py", f"--workdir={tmp_path}/no")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: ") and "no run" in wrong.stderr
+    measured = command("eval.py", *flags[1:], "--task=translation", "--again")
+    assert measured.returncode == 0, measured.stderr
+    assert "word translation" in measured.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.steos=3"], "unknown config field 'steos': did you mean 'steps'"),
+        (["--config.steps=x"], "flag --config.steps=x: invalid literal"),
+        (["--config=configs/tinny.py"], "unknown config file 'configs/tinny.py': did you mean"),
+        (["--confg=1"], "unknown flag 'confg': did you mean 'config'"),
+        (["--config.model.heads=5"], "model.heads = 5 does not divide model.width = 32"),
+        (["--config.sharing=sep_l9"], "rule 'layer_9/.*' matches no parameter; near names: layer_"),
+        (["--config.vocab.mode=local"], "embed/token is shared: make it private"),
+        (["--config.model.positions=16"], "data.length = 32 is beyond model.positions = 16"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_code_2(
+    flags: list[str], message: str, tmp_path: Path
+) -> None:
+    result = command("train.py", *flags, f"--workdir={tmp_path / 'run'}")
+    assert result.returncode == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
+    assert not (tmp_path / "run").exists()
