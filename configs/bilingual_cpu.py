@@ -1,4 +1,11 @@
-"""Two real languages from text files, as much model as half an hour of two CPU cores can train."""
+"""Two real languages from text files, half an hour on one CPU core.
+
+    python train.py --config=configs/bilingual_cpu.py:en,fr --workdir=runs/en-fr \
+      --config.corpora.en='files:text/en/*.txt' --config.corpora.fr='files:text/fr/*.txt'
+
+What decides at this size is the length of a row: with 64 tokens a model of this kind stayed near
+unigram perplexity for 1,800 steps, with 24 it left it after a few hundred.
+"""
 
 from ml_collections import config_dict
 
