@@ -1,6 +1,6 @@
 """Two real languages from text files, half an hour on one CPU core.
 
-    python train.py --config=configs/bilingual_cpu.py:en,fr --workdir=runs/en-fr \
+    python train.py --config=configs/bilingual_cpu.py:en,fr --workdir=runs/en-fr \\
       --config.corpora.en='files:text/en/*.txt' --config.corpora.fr='files:text/fr/*.txt'
 
 What decides at this size is the length of a row: with 64 tokens a model of this kind stayed near
