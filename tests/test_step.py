@@ -123,10 +123,10 @@ def test_an_absent_language_is_left_untouched_to_the_bit() -> None:
             same = np.array_equal(old[variant], new[variant])
             assert same == (private and variant == 1), path
 
-    sharing.tree_map(
+    jax.tree.map(
         lambda p, v, q: compare(v, "parameter", p, q), before.params, model.mask, after.params
     )
-    sharing.tree_map(
+    jax.tree.map(
         lambda p, v, m, n: jax.tree.map(lambda a, b: compare(v, "moment", a, b), m, n),
         before.params,
         model.mask,

@@ -17,7 +17,7 @@ from xl_jax.analysis.retrieval import precision_at_1
 from xl_jax.analysis.similarity import linear_cka, shuffled_cka
 from xl_jax.data import parallel
 from xl_jax.data.parallel import Pairs
-from xl_jax.errors import unknown
+from xl_jax.errors import InputError, unknown
 from xl_jax.perplexity import Heldout
 from xl_jax.randomness import Purpose, generator
 from xl_jax.rundir import Run
@@ -51,11 +51,18 @@ class Probe:
         return self.done[place]
 
     def language_pairs(self) -> list[tuple[str, str]]:
-        """The pair asked for, or the first language with each other one."""
+        """The pair asked for, or the first language with each other one.
+
+        Raises:
+          InputError: a language the run does not have; files for one pair, and several pairs.
+        """
         asked, languages = self.run.config.probe, self.run.config.languages
         source = languages[self.run.language(asked.source)] if asked.source else languages[0]
         others = [asked.target] if asked.target else [x for x in languages if x != source]
-        return [(source, languages[self.run.language(other)]) for other in others]
+        pairs = [(source, languages[self.run.language(other)]) for other in others]
+        if len(pairs) > 1 and (asked.pairs or asked.dictionary):
+            raise InputError(f"files of which pair? give --target: one of {', '.join(others)}")
+        return pairs
 
     def sentences(self, source: str, target: str) -> Pairs | None:
         c, data = self.run.config.probe, self.run.data

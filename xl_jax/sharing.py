@@ -106,11 +106,6 @@ def _variants(value: Any, pattern: str, languages: Sequence[str]) -> Variants:
     return tuple(next(i for i, g in enumerate(groups) if lang in g) for lang in languages)
 
 
-def tree_map(fn: Callable[..., Any], tree: Any, mask: Mask, *rest: Any) -> Any:
-    """`jax.tree.map` over `tree`'s leaves beside the mask's tuples (and further trees)."""
-    return jax.tree.map(fn, tree, mask, *rest)
-
-
 def init(
     init_fn: Callable[[jax.Array], Params], mask: Mask, key: jax.Array, equal: bool = False
 ) -> Params:
@@ -126,7 +121,7 @@ def init(
     def stack(_: Any, variants: Variants, *leaves: jax.Array) -> jax.Array:
         return jnp.stack(leaves[: max(variants) + 1])
 
-    return tree_map(stack, template, mask, *draws)
+    return jax.tree.map(stack, template, mask, *draws)
 
 
 def select(params: Params, mask: Mask, language: int | jax.Array) -> Params:
@@ -143,7 +138,7 @@ def select(params: Params, mask: Mask, language: int | jax.Array) -> Params:
             return leaf[variants[language]]
         return leaf[jnp.asarray(variants)[language]]
 
-    return tree_map(take, params, mask)
+    return jax.tree.map(take, params, mask)
 
 
 def presence(params: Params, mask: Mask, present: jax.Array) -> Any:
@@ -153,7 +148,7 @@ def presence(params: Params, mask: Mask, present: jax.Array) -> Any:
         users = np.equal.outer(np.arange(leaf.shape[0]), np.asarray(variants))  # [V, languages]
         return jnp.any(users & present[None], axis=1)
 
-    return tree_map(any_user, params, mask)
+    return jax.tree.map(any_user, params, mask)
 
 
 def trainable(params: Params, mask: Mask, freeze: str | Rules) -> Any:
@@ -164,7 +159,7 @@ def trainable(params: Params, mask: Mask, freeze: str | Rules) -> Any:
     values "frozen" / "trained".
     """
     if isinstance(freeze, str) and freeze == "private":
-        return tree_map(lambda x, v: np.full(x.shape[0], max(v) == 0), params, mask)
+        return jax.tree.map(lambda x, v: np.full(x.shape[0], max(v) == 0), params, mask)
     values = apply_rules(_freeze_rules(freeze), params, what="freeze")
     return jax.tree.map(lambda x, value: np.full(x.shape[0], value == "trained"), params, values)
 
@@ -203,7 +198,7 @@ def components(template: Params, mask: Mask, n_languages: int) -> tuple[np.ndarr
         first_user = [variants.index(v) for v in range(max(variants) + 1)]
         return component[first_user]
 
-    return component, tree_map(of_leaf, template, mask)
+    return component, jax.tree.map(of_leaf, template, mask)
 
 
 def count(template: Params, mask: Mask, languages: Sequence[str]) -> dict[str, int]:

@@ -20,6 +20,7 @@ import sentencepiece
 from xl_jax.config import Vocab
 from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
 from xl_jax.errors import InputError
+from xl_jax.randomness import Purpose, generator
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,6 @@ def _sample(
     lines: Mapping[str, Callable[[], Iterable[str]]], alpha: float, seed: int
 ) -> Iterator[str]:
     """Lines of all languages in shares proportional to (number of lines)^alpha."""
-    from xl_jax.randomness import Purpose, generator
-
     counts = {language: sum(1 for _ in text()) for language, text in lines.items()}
     excess = {x: (n / max(counts.values())) ** (alpha - 1) for x, n in counts.items() if n}
     for i, (language, text) in enumerate(lines.items()):

@@ -3,14 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
 
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt  # noqa: E402  (the backend has to be chosen first)
-import numpy as np  # noqa: E402
-
-from xl_jax.report.tables import AS_IS, COMPARED, NAMES, Record, best_layer, layers, mean  # noqa: E402
+from xl_jax.report.tables import AS_IS, COMPARED, NAMES, Record, best_layer, layers, mean
 
 STYLES = {
     "trained": dict(color="#0b6e99", marker="o"),
@@ -21,7 +17,8 @@ STYLES = {
 def by_layer(records: Sequence[Record], title: str, path: Path) -> None:
     """A panel a metric: value by layer, trained and untrained, and chance."""
     metrics = [m for m in NAMES if any(r["metric"] == m for r in records)]
-    figure, axes = plt.subplots(1, len(metrics), figsize=(4.2 * len(metrics), 3.4), squeeze=False)
+    figure = Figure(figsize=(4.2 * len(metrics), 3.4))
+    axes = figure.subplots(1, len(metrics), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         here = [r for r in records if r["metric"] == metric]
         columns = layers(here)
@@ -44,16 +41,14 @@ def by_layer(records: Sequence[Record], title: str, path: Path) -> None:
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
 
 
 def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Path) -> None:
     """One row a setting: best layer of word translation and sentence retrieval, a dot a seed, a bar
     at their mean; the untrained model and chance as lines. `runs`: setting -> records by seed."""
     names = list(runs)
-    figure, axes = plt.subplots(
-        1, 2, figsize=(9, 1.2 + 0.42 * len(names)), sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=(9, 1.2 + 0.42 * len(names)))
+    axes = figure.subplots(1, len(COMPARED), sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], COMPARED, strict=True):
         everything = [r for seeds in runs.values() for records in seeds for r in records]
         for row, name in enumerate(names):
@@ -73,4 +68,3 @@ def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Pa
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
