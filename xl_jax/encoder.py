@@ -103,6 +103,12 @@ class Attention(nn.Module):
         return Linear((H, K), (c.width,), c, name="output")(mixed_BxTxHxK.reshape(B * T, H, K))
 
 
+def gelu(x: jax.Array) -> jax.Array:
+    """The exact GELU, x * P(normal <= x). By erf: `jax.nn.gelu` goes through erfc, whose branches
+    cost a quarter of a training step on a CPU."""
+    return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
+
+
 class FeedForward(nn.Module):
     """Two linear maps around the exact (erf) GELU."""
 
@@ -112,7 +118,7 @@ class FeedForward(nn.Module):
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         c = self.config
         h_NxF = Linear((c.width,), (c.ffn,), c, name="up")(x_NxD)
-        return Linear((c.ffn,), (c.width,), c, name="down")(jax.nn.gelu(h_NxF, approximate=False))
+        return Linear((c.ffn,), (c.width,), c, name="down")(gelu(h_NxF))
 
 
 class Layer(nn.Module):
