@@ -1,4 +1,3 @@
-import itertools
 import sys
 
 import pytest
@@ -92,10 +91,3 @@ def test_sentences_of_an_installed_package_are_distinct_prose():
     assert len(lines) == len(set(lines)) > 500
     assert all(5 <= len(line.split(" ")) <= 40 for line in lines)
     assert all(line.isascii() and line[0].isupper() and line[-1] in ".?!" for line in lines)
-
-
-def test_digest():
-    lines = list(itertools.islice(docstrings.read(["optax"]), 20))
-    assert docstrings.digest(lines) == docstrings.digest(iter(lines))
-    assert docstrings.digest(lines) != docstrings.digest(lines[::-1])
-    assert docstrings.digest(["ab", "c"]) != docstrings.digest(["a", "bc"])

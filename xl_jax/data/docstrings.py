@@ -5,7 +5,6 @@ paths are sorted; files that a build generates and compiled modules are left out
 """
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 import re
@@ -75,14 +74,6 @@ def read(packages: Sequence[str] = PACKAGES) -> Iterator[str]:
     """
     folders = [folder for package in packages for folder in _folders(package)]
     return _distinct(folders)
-
-
-def digest(lines: Iterable[str]) -> str:
-    """SHA-256 (hex) of `lines`, each followed by a newline."""
-    sha = hashlib.sha256()
-    for line in lines:
-        sha.update(line.encode() + b"\n")
-    return sha.hexdigest()
 
 
 def sentences(docstring: str) -> Iterator[str]:
