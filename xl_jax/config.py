@@ -26,17 +26,59 @@ def _check(holds: bool, message: str) -> None:
         raise InputError(message)
 
 
+def pairs(what: str, text: str) -> dict[str, str]:
+    """`name=value,name=value` as a dictionary; InputError where a part is not of that form."""
+    parts = [part.partition("=") for part in filter(None, text.split(","))]
+    for name, found, value in parts:
+        _check(bool(name and found and value), f"{what} = {text!r}: not name=value,name=value")
+    return {name: value for name, _, value in parts}
+
+
 @dataclass(frozen=True)
 class Vocab:
-    mode: str = "joint"  # joint: one model; disjoint: one a language, no piece in common;
-    # local: one a language, each numbering its own pieces (needs private embeddings)
+    mode: str = "joint"  # joint: one model; union: one a language, equal pieces are one row;
+    # disjoint: one a language, no piece in common; local: one a language, each numbering its own
+    # pieces (needs private embeddings)
     type: str = "bpe"  # SentencePiece model: bpe, unigram, word or char
     size: int = 8000  # pieces of one SentencePiece model, special tokens included
+    sizes: str = ""  # other sizes for some languages' own models: "zh=16000,fr=12000"
+    specials: str = "shared"  # rows of the special tokens: shared, or private to each language
+    sample: int = 200_000_000  # most characters of text that one SentencePiece model learns from
     alpha: float = 0.7  # languages' shares of a joint model's training text, see Batch.alpha
 
     def __post_init__(self) -> None:
-        _choice("vocab.mode", self.mode, ("joint", "disjoint", "local"))
+        _choice("vocab.mode", self.mode, ("joint", "union", "disjoint", "local"))
         _choice("vocab.type", self.type, ("bpe", "unigram", "word", "char"))
+        _choice("vocab.specials", self.specials, ("shared", "private"))
+        pairs("vocab.sizes", self.sizes)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What is done to every line of text, in this order. A corpus spec's `script` comes after."""
+
+    nfc: bool = True  # Unicode normal form C
+    control: bool = True  # control characters dropped, white space made single blanks
+    shortest: int = 0  # characters of the lines that are kept; 0 = no limit
+    longest: int = 0
+    duplicates: bool = False  # of equal lines in a corpus only the first is kept
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Extra anchors: training text with words replaced by their translations (paper 4.2)."""
+
+    dictionaries: str = ""  # "en-fr=FILE,en-ru=FILE": MUSE pairs, or a third column of weights
+    both: bool = True  # each dictionary is read in both directions
+    rate: float = 0.3  # a word that has a translation is replaced with this probability
+    cap: float = 0.15  # largest share of the words replaced
+    copies: int = 1  # differently switched copies of the text; epoch e reads copy e mod copies
+
+    def __post_init__(self) -> None:
+        pairs("anchors.dictionaries", self.dictionaries)
+        _check(0 <= self.rate <= 1, f"anchors.rate is {self.rate}, not within [0, 1]")
+        _check(0 < self.cap <= 1, f"anchors.cap is {self.cap}, not within (0, 1]")
+        _check(self.copies >= 1, f"anchors.copies is {self.copies}, not positive")
 
 
 @dataclass(frozen=True)
@@ -44,12 +86,16 @@ class Data:
     dir: str = ""  # where vocabulary and token shards go; "" = inside the run directory
     windows: str = "stream"  # stream: lines joined by </s> and cut (paper); line: one line a row
     length: int = 256  # tokens of a row
-    heldout: float = 0.01  # share of lines kept from training, by a hash of the line
+    heldout: float = 0.01  # share of documents kept from training, by a hash of the document
+    test: float = 0.0  # a further share, kept from both
+    tokens: int = 0  # training tokens kept of a language: 0 = all, -1 = as many as the smallest has
 
     def __post_init__(self) -> None:
         _choice("data.windows", self.windows, ("stream", "line"))
         _check(self.length >= 4, f"data.length is {self.length}, at least 4 is needed")
         _check(0 < self.heldout < 0.5, f"data.heldout is {self.heldout}, not within (0, 0.5)")
+        _check(0 <= self.test < 0.5, f"data.test is {self.test}, not within [0, 0.5)")
+        _check(self.tokens >= -1, f"data.tokens is {self.tokens}: a number, 0 or -1")
 
 
 @dataclass(frozen=True)
@@ -102,10 +148,14 @@ class Batch:
     slots: int = 8  # parallel parts; all rows of a slot are of one language
     rows: int = 96
     alpha: float = 0.7  # a slot's language l is drawn with p ~ (share of lines)^alpha
+    by: str = "lines"  # what a language's share counts: lines (paper) or tokens
+    schedule: Any = ()  # other shares by phase, instead: ((end, shares), ...), e.g. for two
+    # languages ((0.5, (0.9, 0.1)), (1.0, (0.5, 0.5))); ends are shares of the run's steps
     draw: str = "independent"  # each slot alone (paper), or systematic: the same p, least variance
 
     def __post_init__(self) -> None:
         _choice("batch.draw", self.draw, ("independent", "systematic"))
+        _choice("batch.by", self.by, ("lines", "tokens"))
         for name in ("accum", "slots", "rows"):
             _check(getattr(self, name) >= 1, f"batch.{name} is {getattr(self, name)}, not positive")
 
@@ -154,6 +204,8 @@ class Config:
     checkpoint_every: int = 5000
     keep: int = 2  # newest checkpoints kept
     vocab: Vocab = Vocab()
+    clean: Clean = Clean()
+    anchors: Anchors = Anchors()
     data: Data = Data()
     model: Model = Model()
     masking: Masking = Masking()
@@ -182,9 +234,25 @@ class Config:
                 f"{name} = {value} is not a positive multiple of steps_per_call = "
                 f"{self.steps_per_call}",
             )
+        known = self.languages
+        named = [*pairs("vocab.sizes", self.vocab.sizes)]
+        named += [x for p in pairs("", self.anchors.dictionaries) for x in p.split("-", 1)]
+        for language in named:
+            if language not in known:
+                raise unknown("language in vocab.sizes or anchors.dictionaries", language, known)
+        end = 0.0
+        for phase in self.batch.schedule:
+            good = len(phase) == 2 and len(phase[1]) == len(known) and end < phase[0] <= 1
+            _check(
+                good and min(phase[1]) >= 0 and sum(phase[1]) > 0,
+                f"batch.schedule: {phase!r} is not (end, shares of {len(known)} languages) with "
+                f"ends rising to 1",
+            )
+            end = phase[0]
+        _check(end in (0.0, 1.0), f"batch.schedule ends at {end}, not at 1")
 
 
-_LITERALS = ("sharing", "decay_rules")  # fields that take a name or a literal of pairs
+_LITERALS = ("sharing", "decay_rules", "schedule")  # fields that take a name or a literal of pairs
 
 
 def to_config_dict(config: Config) -> config_dict.ConfigDict:
