@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
+from xl_jax.derivatives import layer_norm, linear
 
 Initializer = jax.nn.initializers.Initializer
 
@@ -57,10 +58,11 @@ class Linear(nn.Module):
         bias_init = nn.initializers.zeros if c.init_body else uniform
         kernel = self.param("kernel", kernel_init, (*self.inputs, *self.outputs))
         bias = self.param("bias", bias_init, self.outputs)
-        flat = kernel.astype(c.dtype).reshape(fan_in, -1)
+        kernel, bias = kernel.astype(c.dtype), bias.astype(c.dtype)
         lead = x.shape[: x.ndim - len(self.inputs)]
-        y = x.astype(c.dtype).reshape(-1, fan_in) @ flat
-        return (y + bias.astype(c.dtype).reshape(1, -1)).reshape(*lead, *self.outputs)
+        flat = x.astype(c.dtype).reshape(-1, fan_in)
+        y = linear(flat, kernel.reshape(fan_in, -1), bias.reshape(-1))
+        return y.reshape(*lead, *self.outputs)
 
 
 class Norm(nn.Module):
@@ -72,11 +74,8 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-        scale, bias = (jnp.expand_dims(p, range(x.ndim - 1)) for p in (scale, bias))
-        x32 = x.astype(jnp.float32)
-        centred = x32 - jnp.mean(x32, axis=-1, keepdims=True)
-        variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-        return (centred * jax.lax.rsqrt(variance + 1e-12) * scale + bias).astype(x.dtype)
+        flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
+        return layer_norm(flat, scale, bias).reshape(x.shape).astype(x.dtype)
 
 
 class Attention(nn.Module):

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from xl_jax import optim, sharing
+from xl_jax import compiler, optim, sharing
 from xl_jax.config import Masking
 from xl_jax.data.special import PAD
 from xl_jax.data.windows import Step
@@ -157,7 +157,7 @@ def make_step(
         summed = {name: metrics[name].sum(0) for name in ("loss_sum", "predicted")}
         return state, {**summed, "grad_norm": metrics["grad_norm"][-1], "lr": metrics["lr"][-1]}
 
-    return jax.jit(call, donate_argnums=0)
+    return jax.jit(call, donate_argnums=0, compiler_options=compiler.options())
 
 
 def make_heldout(model: SharedModel) -> Callable[..., tuple[jax.Array, MaskedRows]]:

@@ -1,0 +1,59 @@
+"""Two derivatives written by hand, where those that XLA derives cost a CPU a fifth of a step.
+
+Letters: N rows, D inputs (or width), F outputs. Reverse mode only.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+EPSILON = 1e-12  # of LayerNorm, XLM's
+
+
+@jax.custom_vjp
+def linear(
+    x_NxD: Float[Array, "N D"], kernel_DxF: Float[Array, "D F"], bias_F: Float[Array, " F"]
+) -> Float[Array, "N F"]:
+    """x W + b. The kernel's gradient is the product whose transposed factor is the narrower one:
+    XLA copies that factor to transpose it."""
+    return x_NxD @ kernel_DxF + bias_F[None]
+
+
+def _linear_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
+    return linear(x, kernel, bias), (x, kernel)
+
+
+def _linear_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, kernel = saved
+    d_kernel = (g.T @ x).T if x.shape[1] > g.shape[1] else x.T @ g
+    return g @ kernel.T, d_kernel, jnp.sum(g, axis=0)
+
+
+linear.defvjp(_linear_forward, _linear_backward)
+
+
+@jax.custom_vjp
+def layer_norm(
+    x_NxD: Float[Array, "N D"], scale_D: Float[Array, " D"], bias_D: Float[Array, " D"]
+) -> Float[Array, "N D"]:
+    """Rows of mean 0 and variance 1, times scale plus bias; saves only two numbers a row."""
+    return _layer_norm_forward(x_NxD, scale_D, bias_D)[0]
+
+
+def _layer_norm_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
+    mean = jnp.mean(x, axis=1, keepdims=True)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True) + EPSILON)
+    y = (x - mean) * inverse * scale[None] + bias[None]
+    return y, (x, mean, inverse, scale)
+
+
+def _layer_norm_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, mean, inverse, scale = saved
+    unit = (x - mean) * inverse
+    d_unit = g * scale[None]
+    along = jnp.mean(d_unit * unit, axis=1, keepdims=True)
+    d_x = inverse * (d_unit - jnp.mean(d_unit, axis=1, keepdims=True) - unit * along)
+    return d_x, jnp.sum(g * unit, axis=0), jnp.sum(g, axis=0)
+
+
+layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
