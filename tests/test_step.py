@@ -13,7 +13,7 @@ import toy
 
 from xl_jax import sharing
 from xl_jax.config import Batch, Optim
-from xl_jax.data.special import PAD
+from xl_jax.data.special import N_SPECIAL, PAD
 from xl_jax.data.windows import Step
 from xl_jax.masking import mask_rows
 from xl_jax.model import SharedModel
@@ -203,3 +203,18 @@ def test_golden_first_steps() -> None:
 
 
 GOLDEN = [3.930314, 3.540527, 3.484456]
+
+
+def test_private_special_tokens_stand_in_the_first_rows_of_their_language():
+    own = range(toy.VOCAB - N_SPECIAL, toy.VOCAB)
+    model = dataclasses.replace(toy.model(toy.config()), special_offset=(0, own[0]))
+    params = model.init()
+    table = params["embed"]["token"][0]
+
+    def first_rows(params, language):
+        return model.view(params, language)["embed"]["token"][:N_SPECIAL]
+
+    np.testing.assert_array_equal(first_rows(params, 0), table[:N_SPECIAL])
+    np.testing.assert_array_equal(jax.jit(first_rows)(params, 1), table[own[0] :])
+    grads = jax.grad(lambda p: first_rows(p, 1).sum())(params)["embed"]["token"][0]
+    assert sorted({int(row) for row in np.nonzero(grads)[0]}) == list(own)

@@ -43,13 +43,14 @@ class Vocab:
     size: int = 8000  # pieces of one SentencePiece model, special tokens included
     sizes: str = ""  # other sizes for some languages' own models: "zh=16000,fr=12000"
     specials: str = "shared"  # rows of the special tokens: shared, or private to each language
-    sample: int = 200_000_000  # most characters of text that one SentencePiece model learns from
+    sample: int = 50_000_000  # most characters of text that one SentencePiece model learns from
     alpha: float = 0.7  # languages' shares of a joint model's training text, see Batch.alpha
 
     def __post_init__(self) -> None:
         _choice("vocab.mode", self.mode, ("joint", "union", "disjoint", "local"))
         _choice("vocab.type", self.type, ("bpe", "unigram", "word", "char"))
         _choice("vocab.specials", self.specials, ("shared", "private"))
+        _check(self.sample >= 1, f"vocab.sample is {self.sample}, not positive")
         pairs("vocab.sizes", self.sizes)
 
 

@@ -26,6 +26,7 @@ class SharedModel:
     vocab_size: int
     possible: np.ndarray  # bool[languages, V]: pieces that the language's text can become
     seen: np.ndarray  # bool[languages, V]: ordinary pieces that occur in its training text
+    special_offset: tuple[int, ...] = ()  # by language, where it has special tokens of its own
 
     @cached_property
     def module(self) -> MaskedLM:
@@ -68,6 +69,18 @@ class SharedModel:
     def pools(self) -> Pools:
         return make_pools(self.seen, self.config.masking.pool)
 
+    def view(self, params: sharing.Params, language: int | jax.Array) -> Any:
+        """One language's ordinary tree of the stacked `params`; `language` may be traced.
+
+        Its special tokens stand in the table's first rows, where every batch expects them.
+        """
+        view = sharing.select(params, self.mask, language)
+        if not any(self.special_offset):
+            return view
+        table, start = view["embed"]["token"], jnp.asarray(self.special_offset)[language]
+        own = jax.lax.dynamic_slice_in_dim(table, start, N_SPECIAL)
+        return {**view, "embed": {**view["embed"], "token": table.at[:N_SPECIAL].set(own)}}
+
     def init(self) -> sharing.Params:
         """Stacked parameters at step 0, a function of the config's seed."""
         equal = self.config.private_init == "equal"
@@ -98,7 +111,8 @@ def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> Sh
     seen = counts > 0
     seen[:, :N_SPECIAL] = False
     possible = np.stack([vocabulary.possible(language) for language in config.languages])
-    model = SharedModel(config, vocabulary.size, possible, seen)
+    offsets = tuple(vocabulary.special_offset[language] for language in config.languages)
+    model = SharedModel(config, vocabulary.size, possible, seen, offsets)
     _ = model.mask
     return model
 

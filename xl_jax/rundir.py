@@ -53,7 +53,7 @@ class Run:
     def views(self, params: sharing.Params) -> dict[str, Any]:
         """Every language's ordinary tree of the stacked `params`."""
         names = enumerate(self.config.languages)
-        return {x: sharing.select(params, self.model.mask, i) for i, x in names}
+        return {x: self.model.view(params, i) for i, x in names}
 
     def trained(self) -> tuple[int, sharing.Params]:
         """(step, stacked parameters) of the newest whole checkpoint.

@@ -100,7 +100,7 @@ def make_step(
             config.masking,
             model.pools,
         )
-        view = sharing.select(params, model.mask, language)
+        view = model.view(params, language)
         dropout = jax.random.fold_in(dropout_key, slot) if dropout_on else None
         losses = row_losses(model, view, rows, language, dropout)
         return jnp.sum(losses), jnp.sum(rows.weights)
@@ -173,7 +173,7 @@ def make_heldout(model: SharedModel) -> Callable[..., tuple[jax.Array, MaskedRow
         params: Any, tokens_RxT: jax.Array, language: jax.Array, choice: jax.Array
     ) -> tuple[jax.Array, MaskedRows]:
         rows = mask_rows(tokens_RxT, language, choice, hidden, model.pools)
-        view = sharing.select(params, model.mask, language)
+        view = model.view(params, language)
         return row_losses(model, view, rows, language), rows
 
     return losses
