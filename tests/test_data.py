@@ -1,7 +1,6 @@
 """Corpora, vocabularies, prepared tokens: generated text only, nothing downloaded."""
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
@@ -119,28 +118,6 @@ def test_token_orders() -> None:
     assert reorder(ids, "permute", 1).tolist() != permuted.tolist()
 
 
-def test_vocabulary_modes(tmp_path: Path) -> None:
-    specs = {
-        "a": write_text(tmp_path / "a.txt", 300, 0),
-        "b": write_text(tmp_path / "b.txt", 300, 1),
-    }
-    joint = make(tmp_path, specs, "joint")
-    assert joint.vocabulary.n_pieces == 40 and joint.vocabulary.size == 128
-    assert set(joint.train["a"].tokens) == set(joint.train["b"].tokens)
-    disjoint = make(tmp_path, specs, "disjoint")
-    assert disjoint.vocabulary.n_pieces == N_SPECIAL + 2 * 35
-    assert not set(disjoint.train["a"].tokens) & set(disjoint.train["b"].tokens)
-    local = make(tmp_path, specs, "local")
-    assert local.vocabulary.n_pieces == 40
-    assert max(local.train["b"].tokens) < 40
-    text = ["la mi so"]
-    pieces = [
-        [v.piece("b", int(i)) for i in v.encoder("b")(text)[0]]
-        for v in (disjoint.vocabulary, local.vocabulary)
-    ]
-    assert pieces[0] == pieces[1] and "".join(pieces[0]).replace("▁", " ").strip() == text[0]
-
-
 def test_the_same_question_is_answered_once_and_another_anew(tmp_path: Path) -> None:
     specs = {"en": write_text(tmp_path / "a.txt", 300, 0)}
     first = make(tmp_path, specs)
@@ -151,16 +128,6 @@ def test_the_same_question_is_answered_once_and_another_anew(tmp_path: Path) -> 
     again = make(tmp_path, specs)
     np.testing.assert_array_equal(first.train["en"].tokens, again.train["en"].tokens)
     assert len(list((tmp_path / "data").iterdir())) == 1
-
-
-def test_a_changed_vocabulary_file_is_refused(tmp_path: Path) -> None:
-    specs = {"en": write_text(tmp_path / "a.txt", 300, 0)}
-    make(tmp_path, specs)
-    path = next((tmp_path / "data").glob("*/vocab.json"))
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "n_pieces": 41}))
-    with pytest.raises(InputError, match="digests differ"):
-        make(tmp_path, specs)
 
 
 def test_impossible_sizes_are_said_plainly_and_leave_nothing(tmp_path: Path) -> None:

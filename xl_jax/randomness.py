@@ -5,9 +5,12 @@ the host.
 """
 
 import enum
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
+
+if TYPE_CHECKING:  # the processes that prepare data start without JAX
+    import jax
 
 
 class Purpose(enum.IntEnum):
@@ -20,10 +23,18 @@ class Purpose(enum.IntEnum):
     TWIN_ORDER = 6
     SHUFFLED_PAIRS = 7
     VOCAB_SAMPLE = 8
+    CODE_SWITCH = 9
+    FINETUNE_INIT = 10
+    FINETUNE_ORDER = 11
+    FINETUNE_DROPOUT = 12
+    BOOTSTRAP = 13
+    RANDOM_MAP = 14
 
 
-def key(seed: int, purpose: Purpose) -> jax.Array:
+def key(seed: int, purpose: Purpose) -> "jax.Array":
     """The JAX key of a purpose; fold step and slot numbers into it."""
+    import jax
+
     return jax.random.fold_in(jax.random.key(seed), int(purpose))
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Int
 
+from xl_jax.data import dictionaries
 from xl_jax.data.prepare import Prepared
 from xl_jax.data.shards import Shard, of_lines
 from xl_jax.data.special import N_SPECIAL
@@ -19,18 +20,13 @@ class Pairs:
     name: str
     source: Shard
     target: Shard
-    answers: Bool[np.ndarray, "source target"]
-
-    @property
-    def chance(self) -> tuple[float, float]:
-        """Expected precision at 1 of a random guess: source to target, and back."""
-        return float(self.answers.mean(1).mean()), float(self.answers.mean(0).mean())
+    answers: Int[np.ndarray, "pairs 2"]  # (source, target) numbers of what translates what
 
     @property
     def aligned(self) -> bool:
         """Whether item i means item i and nothing else (what CKA needs)."""
-        square = self.answers.shape[0] == self.answers.shape[1]
-        return square and bool((self.answers == np.eye(len(self.answers), dtype=bool)).all())
+        n = len(self.source)
+        return len(self.target) == n and np.array_equal(self.answers, _diagonal(n))
 
 
 def gold_sentences(data: Prepared, source: str, target: str, n: int, length: int) -> Pairs | None:
@@ -93,25 +89,16 @@ def sentence_files(data: Prepared, source: str, target: str, spec: str) -> Pairs
 
 
 def dictionary_file(data: Prepared, source: str, target: str, name: str) -> Pairs:
-    """Word pairs from a file of two columns (MUSE's format). Any of a word's translations is right;
+    """Word pairs of a dictionary file (see `dictionaries`). Any of a word's translations is right;
     candidates are the words of the file's other column.
 
     Raises:
-      InputError: a missing file, or a line that has not two columns (file:line).
+      InputError: a file that is missing, empty or of other columns (file:line).
     """
-    pairs = []
-    for number, line in enumerate(_read_lines(name), 1):
-        columns = line.split()
-        if columns and len(columns) != 2:
-            raise InputError(f"{name}:{number}: {len(columns)} columns, expected two: {line!r}")
-        pairs += [tuple(columns)] if columns else []
-    if not pairs:
-        raise InputError(f"dictionary {name}: no word pair")
+    pairs = [entry[:2] for entry in dictionaries.read(name)]
     sides = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
     index = [{word: i for i, word in enumerate(side)} for side in sides]
-    answers = np.zeros((len(sides[0]), len(sides[1])), bool)
-    for a, b in pairs:
-        answers[index[0][a], index[1][b]] = True
+    answers = np.unique([[index[0][a], index[1][b]] for a, b in pairs], axis=0)
     encode = data.vocabulary.encoder
     return Pairs(
         Path(name).stem,
@@ -125,7 +112,11 @@ def _one_to_one(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Pairs:
     if not pairs:
         raise InputError(f"{name}: no pair is left (is probe.length longer than every sentence?)")
     source, target = zip(*pairs, strict=True)
-    return Pairs(name, of_lines(source), of_lines(target), np.eye(len(pairs), dtype=bool))
+    return Pairs(name, of_lines(source), of_lines(target), _diagonal(len(pairs)))
+
+
+def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
+    return np.stack([np.arange(n)] * 2, axis=1)
 
 
 def _read_lines(name: str) -> list[str]:

@@ -1,225 +1,306 @@
 """Text to tokens: corpora and vocabulary options in, a folder of token shards out.
 
-The folder is named by a digest of what was asked, written beside its final place and renamed when
-it is complete: it is there whole or not at all, and the same question is answered once.
+The folder is named by a digest of what was asked. It is made under the same name with a dot before
+it and renamed when it is complete: it is there whole or not at all, the same question is answered
+once, and work that was stopped goes on part by part.
 
-    vocab.json *.model        the vocabulary
-    LANG.train LANG.heldout   token shards (see `shards`)
-    LANG.gold LANG.words      sentences and words whose line i means the same in every gold language
-    counts.npy                int64[languages, pieces]: occurrences in the training text
-    header.json               what was asked, lines and tokens, digests
+    vocab.json *.model          the vocabulary
+    LANG.train LANG.heldout     token shards (see `shards`); LANG.train@1, ... further copies with
+    LANG.test                   other words switched; LANG.test where a share is kept for it
+    LANG.gold LANG.words        sentences and words; line i means the same in every gold language
+    LANG.order                  of a twin's held-out and gold lines: tokens' places in the base's
+    counts.npy                  int64[languages, pieces]: occurrences in the training text
+    header.json                 what was asked, lines and tokens, digests
+    report.json report.txt      what became of the text (see `summary`)
 """
 
+import glob
 import hashlib
 import json
-import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xl_jax.config import Config
-from xl_jax.data import shards, synthetic
+from xl_jax.data import gold, jobs, passes, shards, summary
 from xl_jax.data import vocab as vocabularies
-from xl_jax.data.corpora import HELDOUT, Corpus, assign_parts, open_corpora, part_of
+from xl_jax.data.corpora import Corpus, open_corpora
+from xl_jax.data.passes import Work
 from xl_jax.data.shards import Shard
 from xl_jax.data.special import N_SPECIAL
-from xl_jax.data.vocab import Vocabulary
+from xl_jax.data.vocab import Size, Vocabulary
 from xl_jax.errors import InputError
-from xl_jax.randomness import Purpose, generator
 
-FORMAT = 1  # of the folder; part of its name
-GOLD_SENTENCES = 10_000
+FORMAT = 2  # of the folder; part of its name
+
+Log = Callable[[str], None]
+Records = dict[str, list[dict[str, Any]]]  # language -> what each pass over a part returned
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's tokens. `gold` and `words` hold only the languages with known translations."""
+    """A run's tokens. `gold` and `words` hold only the languages with known translations, `order`
+    only twins."""
 
     vocabulary: Vocabulary
-    train: dict[str, Shard]
+    copies: dict[str, list[Shard]]  # of the training text; several where words are switched
     heldout: dict[str, Shard]
+    test: dict[str, Shard]
     gold: dict[str, Shard]
+    order: dict[str, Shard]
     words: dict[str, Shard]
     counts: np.ndarray  # int64[languages, vocabulary.size]
     header: dict
+    folder: Path
+
+    @property
+    def train(self) -> dict[str, Shard]:
+        """The (first copy of the) training text."""
+        return {language: copies[0] for language, copies in self.copies.items()}
 
 
-def prepare(config: Config, folder: Path, log: Callable[[str], None] = print) -> Prepared:
+def prepare(
+    config: Config, folder: Path, log: Log = print, run: jobs.Run | None = None
+) -> Prepared:
     """The tokens of a run: read from under `folder` if they are there, made otherwise.
+
+    Args:
+      config: languages, corpora, vocab, clean, anchors, data and seed matter; the rest does not.
+      folder: of prepared corpora; of several, this one's is named by a digest.
+      log: gets a line for every stage.
+      run: where the work is done; by default in several processes if it is worth it.
 
     Raises:
       InputError: a bad corpus, an empty one, one smaller than a window, an impossible vocabulary.
+      RuntimeError: the disk is full, a process was killed; the same call goes on from there.
     """
     corpora = open_corpora({x: config.corpora[x] for x in config.languages})
-    asked = {
+    place = place_of(config, folder)
+    if not _there(place):
+        with jobs.disk_errors(folder), jobs.Processes() as processes:
+            folder.mkdir(parents=True, exist_ok=True)
+
+            def waiting() -> None:
+                log(f"another process prepares {place}: waiting for it")
+
+            with jobs.alone(folder / f".{place.name}.lock", waiting):
+                if not _there(place):
+                    _make(config, corpora, place, log, run or processes)
+    data = read(place)
+    for language, train in data.train.items():
+        if train.n_tokens < config.data.length or not len(data.heldout[language]):
+            raise InputError(
+                f"corpus of {language}, {config.corpora[language]!r}: {train.n_tokens} training "
+                f"tokens and {len(data.heldout[language])} held-out lines are too few for rows of "
+                f"{config.data.length} tokens"
+            )
+    return data
+
+
+def place_of(config: Config, folder: Path) -> Path:
+    """Where under `folder` the tokens of a run are, or will be."""
+    digest = hashlib.sha256(json.dumps(_question(config)).encode()).hexdigest()
+    return folder / digest[:12]
+
+
+def _question(config: Config) -> dict[str, Any]:
+    """What the tokens depend on."""
+    anchors = asdict(config.anchors) if config.anchors.dictionaries else None
+    return {
         "format": FORMAT,
-        "corpora": {x: c.spec for x, c in corpora.items()},
+        "corpora": {x: config.corpora[x] for x in config.languages},
+        "clean": asdict(config.clean),
         "vocab": asdict(config.vocab),
+        "anchors": anchors,
         "heldout": config.data.heldout,
-        "seed": config.seed if config.vocab.mode == "joint" else 0,
+        "test": config.data.test,
+        "tokens": config.data.tokens,
+        "seed": config.seed if config.vocab.mode == "joint" or anchors else 0,
     }
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
-    place = folder / digest
-    if not (place / "header.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=folder))
-        try:
-            _write(config, corpora, asked, work, log)
-            try:
-                os.rename(work, place)
-            except OSError:  # another process was first; its folder has the same content
-                if not (place / "header.json").exists():
-                    raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    return read(place)
 
 
 def read(place: Path) -> Prepared:
-    """Opens a folder that `prepare` wrote."""
+    """Opens a folder that `prepare` wrote.
+
+    Raises:
+      InputError: files that do not belong together: shards of another vocabulary, changed ones.
+    """
     header = json.loads((place / "header.json").read_text())
+    vocabulary = vocabularies.load(place)
+    if vocabulary.digest != header["digest"]:
+        raise InputError(
+            f"{place}: the shards were made with another vocabulary than the one there "
+            "(digests differ)"
+        )
+    for language, expected in header["languages"].items():
+        found = shards.read(place, f"{language}.train")
+        if (len(found), found.n_tokens) != (expected["lines"], expected["tokens"]):
+            raise InputError(
+                f"{place}: {language}.train has {len(found)} lines and {found.n_tokens} tokens, "
+                f"header.json says {expected['lines']} and {expected['tokens']}"
+            )
 
     def every(kind: str) -> dict[str, Shard]:
-        names = [x for x in header["languages"] if (place / f"{x}.{kind}.tokens").exists()]
+        names = [x for x in header["languages"] if shards.exists(place, f"{x}.{kind}")]
         return {x: shards.read(place, f"{x}.{kind}") for x in names}
 
     return Prepared(
-        vocabularies.load(place),
-        every("train"),
-        every("heldout"),
-        every("gold"),
-        every("words"),
+        vocabulary,
+        {x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
+        *map(every, ("heldout", "test", "gold", "order", "words")),
         np.load(place / "counts.npy"),
         header,
+        place,
     )
 
 
-def _write(
-    config: Config,
-    corpora: dict[str, Corpus],
-    asked: dict,
-    work: Path,
-    log: Callable[[str], None],
+def _there(place: Path) -> bool:
+    return (place / "header.json").exists()
+
+
+def _make(
+    config: Config, corpora: Mapping[str, Corpus], place: Path, log: Log, run: jobs.Run
 ) -> None:
-    parts = assign_parts(corpora)
-    bases = {x: c.base or x for x, c in corpora.items()}
-    own = [x for x, base in bases.items() if x == base]
+    """Makes the folder `place`, going on with what an interrupted process left."""
+    asked, folder = _question(config), place.with_name(f".{place.name}")
+    inputs = {**asked, "parts": {x: passes.parts_of(c) for x, c in corpora.items()}}
+    text, marker = json.dumps(inputs), folder / "asked.json"
+    if not marker.exists() or json.loads(marker.read_text())["inputs"] != json.loads(text):
+        shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names
+        folder.mkdir()
+        created = secrets.token_hex(8)
+        jobs.write_whole(marker, json.dumps({"created": created, "inputs": inputs}))
+    else:
+        log(f"going on with what {folder} holds")
+    created = json.loads(marker.read_text())["created"]
+    work = Work(folder, created, config, asked["seed"])
+    try:
+        if not _there(folder):
+            _write(work, asked, log, run)
+    except InputError:  # there is nothing to go on with
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for name in ("parts", "records", "sample", "duplicates"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    folder.rename(place)
+    (place / marker.name).unlink()
 
-    def training_text(language: str) -> Callable[[], Iterator[str]]:
-        """All training lines of the text `language` is written in, whichever twin reads them."""
 
-        def lines() -> Iterator[str]:
-            for line in corpora[language].lines():
-                if part_of(line, config.data.heldout, 1) != HELDOUT:
-                    yield line
+def _write(work: Work, asked: dict, log: Log, run: jobs.Run) -> None:
+    """Every stage; what a killed process finished is taken from its records."""
+    o, folder, config = passes.opened(work), work.folder, work.config
 
-        return lines
+    def over_parts(
+        stage: str, function: Callable[..., Any], languages: Iterable[str], *more: Any
+    ) -> Records:
+        """The results of `function(work, language, part, *more)` for every part."""
+        parts = [(x, index) for x in languages for index in range(len(o.parts[x]))]
+        arguments = {f"{x}.{index:05d}": (work, x, index, *more) for x, index in parts}
+        found = jobs.each(function, arguments, folder / "records" / stage, run, stage)
+        records: Records = {x: [] for x in languages}
+        for (language, _), result in zip(parts, found.values(), strict=True):
+            records[language].append(result)
+        return records
 
-    for language in own:
-        if next(training_text(language)(), None) is None:
-            raise InputError(f"corpus of {language}, {corpora[language].spec!r}: no line of text")
-    log(f"vocabulary: {config.vocab.mode}, {config.vocab.type}, {config.vocab.size} pieces a model")
-    vocabulary = vocabularies.train(
-        config.vocab, {x: training_text(x) for x in own}, bases, config.seed
-    )
-    vocabulary.save(work)
+    if config.clean.duplicates:
+        over_parts("hashes of lines", passes.find_duplicates, o.owners)
+        over_parts("duplicates", passes.mark_duplicates, o.owners)
+    sizes = {}
+    for language, records in over_parts("measure", passes.measure, o.owners).items():
+        sizes[language] = Size(*(sum(r[x] for r in records) for x in Size._fields))
+        if not sizes[language].lines:
+            spec = o.corpora[language].spec
+            raise InputError(f"corpus of {language}, {spec!r}: no line of text")
 
-    counts = np.zeros((len(corpora), vocabulary.size), np.int64)
-    lines_and_tokens = {}
-    for i, (language, corpus) in enumerate(corpora.items()):
-        part, n_parts = parts[language]
-        encode = vocabulary.encoder(language)
-        texts = {part: hashlib.sha256(), HELDOUT: hashlib.sha256()}
+    own = {x: size for x, size in sizes.items() if not o.corpora[x].base}
+    most = {x: min(1.0, summary.WORDS / size.characters) for x, size in sizes.items()}
+    over_parts("sample", passes.sample, sizes, most | vocabularies.shares(config.vocab, own))
+    if not (folder / "vocab.json").exists():
+        v = config.vocab
+        log(f"vocabulary: {v.mode}, {v.type}, {v.size} pieces a model")
+        _train_vocabulary(work, own)
 
-        def encoded(
-            wanted: int,
-            corpus: Corpus = corpus,
-            n_parts: int = n_parts,
-            encode: Callable[[list[str]], list[np.ndarray]] = encode,
-            texts: dict = texts,
-        ) -> Iterator[np.ndarray]:
-            def chosen() -> Iterator[str]:
-                for line in corpus.lines():
-                    if part_of(line, config.data.heldout, n_parts) == wanted:
-                        texts[wanted].update(line.encode() + b"\n")
-                        yield line
-
-            for n, ids in enumerate(_in_batches(chosen(), encode)):
-                yield reorder(ids, corpus.order, n)
-
-        train = shards.write(work, f"{language}.train", encoded(part))
-        heldout = shards.write(work, f"{language}.heldout", encoded(HELDOUT))
-        if len(train.tokens) < config.data.length or not len(heldout):
-            raise InputError(
-                f"corpus of {language}, {corpus.spec!r}: {len(train.tokens)} training tokens and "
-                f"{len(heldout)} held-out lines are too few for rows of {config.data.length} tokens"
-            )
-        counts[i] = np.bincount(train.tokens, minlength=vocabulary.size)
-        lines_and_tokens[language] = {
-            "spec": corpus.spec,
-            "lines": len(train),
-            "tokens": len(train.tokens),
+    encoded = over_parts("encode", passes.encode, o.corpora)
+    kept = _gather(work, encoded, run)
+    for language, size in kept.items():
+        log(f"{language}: {size['lines']:,} lines, {size['tokens']:,} tokens for training")
+    counts = np.zeros((len(kept), o.vocabulary.size), np.int64)
+    for i, language in enumerate(kept):
+        for shard in shards.read_copies(folder, f"{language}.train"):
+            counts[i] += shard.counts(o.vocabulary.size)
+    np.save(folder / "counts.npy", counts)
+    gold.write(folder, o.corpora, o.vocabulary, counts)
+    report = summary.summarise(o, encoded, kept, counts)
+    record = json.dumps(report, indent=1, ensure_ascii=False)
+    jobs.write_whole(folder / "report.json", record + "\n")
+    jobs.write_whole(folder / "report.txt", summary.text(report) + "\n")
+    languages = {
+        x: {
+            "spec": o.corpora[x].spec,
+            "lines": size["lines"],
+            "tokens": size["tokens"],
             "unknown": int(counts[i, :N_SPECIAL].sum()),
-            "heldout_lines": len(heldout),
-            "text": texts[part].hexdigest(),
+            "heldout_lines": sum(r["heldout"]["lines"] for r in encoded[x]),
+            "text": _digest([r["text"] for r in encoded[x]]),
         }
-        log(f"{language}: {len(train):,} lines, {len(train.tokens):,} tokens for training")
-    np.save(work / "counts.npy", counts)
-    _write_gold(corpora, vocabulary, counts, work)
-    header = {**asked, "digest": vocabulary.digest, "languages": lines_and_tokens}
-    (work / "header.json").write_text(json.dumps(header, indent=1) + "\n")
+        for i, (x, size) in enumerate(kept.items())
+    }
+    header = {**asked, "digest": o.vocabulary.digest, "languages": languages}
+    jobs.write_whole(folder / "header.json", json.dumps(header, indent=1) + "\n")
 
 
-def reorder(ids: np.ndarray, order: str, line: int) -> np.ndarray:
-    """A twin's word order: the tokens of a line kept, inverted or permuted (a new order a line)."""
-    if order == "keep":
-        return ids
-    if order == "invert":
-        return ids[::-1]
-    return generator(0, Purpose.TWIN_ORDER, line).permutation(ids)
+def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
+    """Trains it on the samples of the languages with sizes; vocab.json is there when all of it
+    is."""
+    o, folder = passes.opened(work), work.folder
+    vocabulary = vocabularies.train(
+        work.config.vocab,
+        {x: partial(passes.sampled, o, x) for x in sizes},
+        {x: c.base or x for x, c in o.corpora.items()},
+        {x: c.shift for x, c in o.corpora.items() if c.base},
+        work.seed,
+        sizes,
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        vocabulary.save(Path(temporary))
+        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
+            path.replace(folder / path.name)
 
 
-def _in_batches(
-    lines: Iterator[str], encode: Callable[[list[str]], list[np.ndarray]], size: int = 1000
-) -> Iterator[np.ndarray]:
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == size:
-            yield from encode(batch)
-            batch = []
-    yield from encode(batch) if batch else ()
+def _gather(work: Work, encoded: Records, run: jobs.Run) -> dict[str, dict[str, int]]:
+    """Makes shards of the parts: training text is moved as it is, or cut to a number of tokens; the
+    others become one part. Returns documents, lines and tokens of each language's training text."""
+    o, folder, parts = passes.opened(work), work.folder, work.folder / "parts"
+    train = {x: [r["train"] for r in records] for x, records in encoded.items()}
+    kept = {x: {"documents": sum(r["documents"] for r in records)} for x, records in train.items()}
+    if most := work.config.data.tokens:
+        if most == -1:
+            most = min(sum(r["tokens"] for r in records) for records in train.values())
+        names = [(x, copy) for x in encoded for copy in range(o.copies(x))]
+        arguments = {f"{x}@{copy}": (work, x, copy, most) for x, copy in names}
+        cut = jobs.each(passes.cut, arguments, folder / "records" / "cut", run, "cut")
+        kept = {x: cut[f"{x}@0"] for x in encoded}
+    for language, size in kept.items():
+        if not most:
+            for path in parts.glob(f"{glob.escape(language)}.train*"):
+                path.replace(folder / path.name)
+        for kind in ("heldout", "test", "order"):
+            name, dtype = f"{language}.{kind}", np.int32 if kind == "order" else o.dtype
+            if shards.exists(parts, name):
+                shards.write(folder, name, shards.read(parts, name), dtype=dtype)
+        found = shards.read(folder, f"{language}.train")
+        size |= {"lines": len(found), "tokens": found.n_tokens}
+    return kept
 
 
-def _write_gold(
-    corpora: dict[str, Corpus], vocabulary: Vocabulary, counts: np.ndarray, work: Path
-) -> None:
-    """Gold sentences and words, for twins (free) and for a synthetic pair (generated)."""
-    names = list(corpora)
-    twins = [x for x in names if corpora[x].base]
-    sides = {corpora[x].side: x for x in names if corpora[x].side}
-    if twins:
-        base = corpora[twins[0]].base
-        frequent = np.argsort(-counts[names.index(base)], kind="stable")
-        frequent = frequent[counts[names.index(base), frequent] > 0]
-        frequent = frequent[frequent >= N_SPECIAL]
-        for language in [base, *(x for x in twins if corpora[x].base == base)]:
-            heldout = shards.read(work, f"{language}.heldout")
-            sentences = (heldout.line(i) for i in range(min(len(heldout), GOLD_SENTENCES)))
-            shards.write(work, f"{language}.gold", sentences)
-            shift = vocabulary.offsets[language] - vocabulary.offsets[base]
-            numbers = (np.asarray([number + shift], np.int32) for number in frequent)
-            shards.write(work, f"{language}.words", numbers)
-    elif sides.keys() == {"a", "b"}:
-        grammar = corpora[sides["b"]].grammar
-        assert grammar is not None
-        gold = synthetic.gold_sentences(grammar, min(GOLD_SENTENCES, 2000))
-        words = synthetic.gold_words(grammar)
-        for column, side in enumerate(("a", "b")):
-            encode = vocabulary.encoder(sides[side])
-            shards.write(work, f"{sides[side]}.gold", encode([pair[column] for pair in gold]))
-            shards.write(work, f"{sides[side]}.words", encode([pair[column] for pair in words]))
+def _digest(digests: Sequence[str]) -> str:
+    """One digest of those of a text's parts."""
+    whole = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return whole if len(digests) > 1 else digests[0]

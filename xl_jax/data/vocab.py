@@ -1,36 +1,54 @@
 """One numbering of the pieces of all languages, from one or several SentencePiece models.
 
-joint: one model over all text. disjoint: a model a language, no piece in common (the paper's
-"No anchors"). local: a model a language, each numbering its own pieces from the same start, so that
-the embedding table is as small as one language's; legal only where that table is private.
-A twin uses its base's model, its pieces renamed (joint: not renamed, it is the same language).
+joint: one model over all text. union: a model a language, equal pieces are one row (the paper's
+"Default anchors", 40k/40k). disjoint: a model a language, no piece in common (its "No anchors").
+local: a model a language, each numbering its own pieces from the same start, so that the embedding
+table is as small as one language's; legal only where that table is private.
+
+A twin is written in its base's model, and a share of its pieces is renamed: these have rows of
+their own, the rest are its base's. All are renamed by default, none in a joint vocabulary.
+Rows are numbered language after language, in the order of each model.
 """
 
 import hashlib
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import sentencepiece
+from jaxtyping import Bool, Int32
 
-from xl_jax.config import Vocab
+from xl_jax.config import Vocab, pairs
+from xl_jax.data.source import position
 from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
-from xl_jax.errors import InputError
-from xl_jax.randomness import Purpose, generator
+from xl_jax.data.twins import shifted
+from xl_jax.errors import InputError, unknown
+
+LONGEST_LINE = 1 << 16  # bytes: SentencePiece does not learn from longer lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Pieces and how each language's text becomes their numbers."""
+    """Pieces and how each language's text becomes their rows in the embedding table.
+
+    The special tokens are 0..N_SPECIAL-1 in every language's batches. Where they are private, the
+    model adds `special_offset` to them before it looks up their row: the first language has the
+    rows 0..N_SPECIAL-1, the others have theirs after all ordinary pieces.
+    """
 
     mode: str
+    specials: str  # shared or private
     n_pieces: int  # rows of the embedding table that are in use
     models: Mapping[str, bytes]  # language -> SentencePiece model
-    offsets: Mapping[str, int]  # language -> added to its model's ordinary piece numbers
+    ids: Mapping[str, np.ndarray]  # language -> int32[pieces of its model]: their rows
+    special_offset: Mapping[str, int]
 
     @property
     def size(self) -> int:
@@ -40,133 +58,319 @@ class Vocabulary:
     @property
     def digest(self) -> str:
         """SHA-256 over everything that decides the numbers, hexadecimal."""
-        sha = hashlib.sha256(f"{self.mode} {self.n_pieces}".encode())
-        for language in self.models:
-            sha.update(f"{language} {self.offsets[language]}".encode() + self.models[language])
-        return sha.hexdigest()
+        return self._record["digest"]
 
     def encoder(self, language: str) -> Callable[[list[str]], list[np.ndarray]]:
-        """A function from lines to int32 piece numbers, without special tokens."""
-        processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])
-        offset = self.offsets[language]
+        """A function from lines to int32 piece numbers, without special tokens but <unk>."""
+        encode_stream = self.stream_encoder(language)
 
         def encode(lines: list[str]) -> list[np.ndarray]:
-            encoded = (np.asarray(ids, np.int32) for ids in processor.encode(lines))
-            return [ids + np.int32(offset) * (ids >= N_SPECIAL) for ids in encoded]
+            stream, lengths = encode_stream(lines)
+            ends = itertools.accumulate(lengths, initial=0)
+            return [stream[start : end - 1] for start, end in itertools.pairwise(ends)]
 
         return encode
 
-    def possible(self, language: str) -> np.ndarray:
-        """bool[size]: the special tokens, and the pieces that `language`'s text can become."""
-        numbers = np.arange(self.size)
-        first = N_SPECIAL + self.offsets[language]
-        last = self.offsets[language] + _n_pieces(self.models[language])
-        return (numbers < N_SPECIAL) | ((first <= numbers) & (numbers < last))
+    def stream_encoder(self, language: str) -> Callable[[list[str]], tuple[np.ndarray, list[int]]]:
+        """The same as one int32 array in which `</s>` closes each line, and the lines' lengths,
+        `</s>` included: much quicker for many short lines."""
+        processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])
+        ids = self.ids[language]
+
+        def encode(lines: list[str]) -> tuple[np.ndarray, list[int]]:
+            found = processor.encode(lines, add_eos=True, num_threads=1)
+            lengths = list(map(len, found))
+            flat = np.fromiter(itertools.chain.from_iterable(found), np.int32, sum(lengths))
+            return ids.take(flat), lengths  # one gather for the batch
+
+        return encode
+
+    def possible(self, language: str) -> Bool[np.ndarray, " size"]:
+        """The rows of the special tokens, and of the pieces that `language`'s text can become."""
+        result = np.zeros(self.size, bool)
+        result[self.ids[language][N_SPECIAL:]] = True
+        result[np.arange(N_SPECIAL) + self.special_offset[language]] = True
+        return result
+
+    def strings(self, language: str) -> list[str]:
+        """The pieces of `language`'s model, in its own order: piece i has row `ids[language][i]`.
+        Special tokens come first; "▁" is a blank."""
+        return _strings(self.models[language])
 
     def piece(self, language: str, number: int) -> str:
-        """The text of one of `language`'s pieces."""
+        """The text of one of `language`'s pieces.
+
+        Raises:
+          InputError: the number is none of the language's.
+        """
+        place = np.flatnonzero(self.ids[language] == number)
+        if not len(place):
+            raise InputError(f"row {number} of the vocabulary is no piece of {language}")
         processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])
-        return processor.id_to_piece(number - self.offsets[language] * (number >= N_SPECIAL))
+        return processor.id_to_piece(int(place[0]))
 
     def save(self, folder: Path) -> None:
-        """Writes vocab.json and one .model file a SentencePiece model."""
+        """Writes one .model file a SentencePiece model, then vocab.json."""
+        for language, name in self._files.items():
+            (folder / name).write_bytes(self.models[language])
+        text = json.dumps(self._record, ensure_ascii=False, indent=1)
+        (folder / "vocab.json").write_text(text + "\n", encoding="utf-8")
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """Language -> name of its model's file; equal models have one file."""
         names: dict[bytes, str] = {}
-        for language, model in self.models.items():
-            names.setdefault(model, f"{language}.model")
-        for model, name in names.items():
-            (folder / name).write_bytes(model)
+        return {x: names.setdefault(model, f"{x}.model") for x, model in self.models.items()}
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        """The content of vocab.json."""
         record = {
             "mode": self.mode,
             "n_pieces": self.n_pieces,
-            "languages": {
-                language: {"model": names[model], "offset": self.offsets[language]}
-                for language, model in self.models.items()
-            },
             "special": dict(zip(NAMES, range(N_SPECIAL), strict=True)),
-            "digest": self.digest,
+            "specials": self.specials,
+            "models": {self._files[x]: _sha256(model) for x, model in self.models.items()},
+            "languages": {
+                x: {
+                    "model": self._files[x],
+                    "rows": _compact(self.ids[x]),
+                    "special_offset": self.special_offset[x],
+                }
+                for x in self.models
+            },
+            "pieces": self._pieces(),
         }
-        (folder / "vocab.json").write_text(json.dumps(record, indent=1) + "\n")
+        return {**record, "digest": _sha256(json.dumps(record).encode())}
+
+    def _pieces(self) -> list[str] | dict[str, list[str]]:
+        """The string of every row in use; a list a language where each has its own numbering."""
+        by_language = {}
+        rows = [""] * self.n_pieces
+        for language, ids in self.ids.items():
+            if self.mode == "local":
+                rows = [""] * len(ids)
+            for row, piece in zip(ids.tolist(), self.strings(language), strict=True):
+                rows[row] = piece
+            for number, name in enumerate(NAMES):
+                rows[number + self.special_offset[language]] = name
+            by_language[language] = rows
+        return by_language if self.mode == "local" else rows
+
+
+class Size(NamedTuple):
+    """Of a text."""
+
+    lines: int
+    characters: int
 
 
 def load(folder: Path) -> Vocabulary:
     """The vocabulary saved in `folder`.
 
     Raises:
-      InputError: its files do not have the digest that was recorded.
+      InputError: a file is missing, or is not as it was written (its digest differs).
     """
-    record = json.loads((folder / "vocab.json").read_text())
+    path = folder / "vocab.json"
+    text = _read(path)
+    try:
+        record = json.loads(text)
+        body = {name: value for name, value in record.items() if name != "digest"}
+        whole = record["digest"] == _sha256(json.dumps(body).encode())
+    except (ValueError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: changed since it was written (digests differ)")
+    files = {name: _read(folder / name) for name in record["models"]}
+    for name, content in files.items():
+        if _sha256(content) != record["models"][name]:
+            raise InputError(f"{folder / name}: changed since it was written (digests differ)")
     languages = record["languages"]
-    vocabulary = Vocabulary(
+    models = {x: files[entry["model"]] for x, entry in languages.items()}
+    return Vocabulary(
         record["mode"],
+        record["specials"],
         record["n_pieces"],
-        {x: (folder / entry["model"]).read_bytes() for x, entry in languages.items()},
-        {x: entry["offset"] for x, entry in languages.items()},
+        models,
+        {x: _expand(entry["rows"], models[x]) for x, entry in languages.items()},
+        {x: entry["special_offset"] for x, entry in languages.items()},
     )
-    if vocabulary.digest != record["digest"]:
-        raise InputError(f"{folder}: the vocabulary's files were changed (digests differ)")
-    return vocabulary
 
 
 def train(
     config: Vocab,
-    lines: Mapping[str, Callable[[], Iterable[str]]],
+    texts: Mapping[str, Callable[[], Iterable[str]]],
     bases: Mapping[str, str],
+    shifts: Mapping[str, float | None],
     seed: int,
+    sizes: Mapping[str, Size] | None = None,
 ) -> Vocabulary:
     """Train the vocabulary of a run.
 
     Args:
-      config: mode, model type, size.
-      lines: the training text of each language that is no twin.
-      bases: for every language of the run, whose text it is written in (itself, or its base).
-      seed: of the sampling by alpha (joint vocabularies).
+      config: mode, model type, sizes.
+      texts: the training lines of each language that has a model of its own, afresh at every call.
+      bases: for every language of the run, in whose model it is written (its own, or its base's).
+      shifts: the share of a twin's pieces that is renamed; None or absent = what the mode says.
+      seed: of the choice of lines to learn from.
+      sizes: of the texts, which are counted first if it is not given. The texts may then already
+        leave out the lines that `chosen` leaves out.
+
+    Raises:
+      InputError: a text without lines, sizes or shifts that do not fit the mode, or a size that a
+        text cannot give.
     """
+    own_sizes = _sizes(config, bases)
+    if config.mode == "local":
+        for language, share in shifts.items():
+            if share is not None:
+                raise InputError(
+                    f"shift={share:g} of {language}: with vocab.mode = 'local' every language "
+                    "numbers its own pieces, there is no piece to share"
+                )
+    sizes = sizes or {language: _size(text()) for language, text in texts.items()}
+    keep = shares(config, sizes)
+
+    def sample(language: str) -> Iterator[str]:
+        left = int(keep[language] * sizes[language].characters)
+        for line in texts[language]():
+            if chosen(line, keep[language], seed) and len(line) <= left:
+                left -= len(line)
+                yield line
+
     if config.mode == "joint":
-        model = _train_model(config, lambda: _sample(lines, config.alpha, seed), "all languages")
-        n_pieces = _n_pieces(model)
-        return Vocabulary("joint", n_pieces, dict.fromkeys(bases, model), dict.fromkeys(bases, 0))
-    own = {language: _train_model(config, text, language) for language, text in lines.items()}
-    models = {language: own[base] for language, base in bases.items()}
-    offsets, n_pieces = {}, N_SPECIAL
+        lines = itertools.chain.from_iterable(map(sample, texts))
+        models = dict.fromkeys(bases, _train_model(config, config.size, lines, "all languages"))
+    else:
+        own = {x: _train_model(config, own_sizes[x], sample(x), x) for x in texts}
+        models = {language: own[base] for language, base in bases.items()}
+    return _number(config.mode, config.specials, models, bases, shifts)
+
+
+def shares(config: Vocab, sizes: Mapping[str, Size]) -> dict[str, float]:
+    """The share of each language's lines that its SentencePiece model learns from.
+
+    In a joint vocabulary the languages' lines are in proportion to (their number)^alpha. No model
+    learns from more than `Vocab.sample` characters.
+    """
+    if config.mode != "joint":
+        return {x: min(1.0, config.sample / max(n.characters, 1)) for x, n in sizes.items()}
+    most = max(n.lines for n in sizes.values())
+    excess = {x: (n.lines / most) ** (config.alpha - 1) for x, n in sizes.items() if n.lines}
+    keep = {x: excess[x] / max(excess.values()) if x in excess else 0.0 for x in sizes}
+    characters = sum(keep[x] * n.characters for x, n in sizes.items())
+    return {x: k * min(1.0, config.sample / max(characters, 1)) for x, k in keep.items()}
+
+
+def chosen(line: str, share: float, seed: int) -> bool:
+    """Whether a line is in the share of its text that a vocabulary learns from: by its hash, so
+    that neither other lines nor the number of processes that read them matter."""
+    return share >= 1 or position([line], b"vocab %d" % (seed % 10**10)) < share
+
+
+def _number(
+    mode: str,
+    specials: str,
+    models: Mapping[str, bytes],
+    bases: Mapping[str, str],
+    shifts: Mapping[str, float | None],
+) -> Vocabulary:
+    """Gives every piece its row. Pieces with the same owner and string have the same one."""
+    ids: dict[str, np.ndarray] = {}
+    rows: dict[tuple[str, str], int] = {}  # (owner, piece) -> row
+    n_pieces = N_SPECIAL
     for language, model in models.items():
-        ordinary = _n_pieces(model) - N_SPECIAL
-        if config.mode == "local":
-            offsets[language] = 0
-            n_pieces = max(n_pieces, N_SPECIAL + ordinary)
-        else:
-            offsets[language] = n_pieces - N_SPECIAL
-            n_pieces += ordinary
-    return Vocabulary(config.mode, n_pieces, models, offsets)
+        pieces = _strings(model)[N_SPECIAL:]
+        owner = "" if mode in ("joint", "union") else bases[language]
+        owners = [owner] * len(pieces)
+        if mode == "local":
+            rows = {}
+        elif bases[language] != language:
+            share = shifts.get(language)
+            share = float(mode != "joint") if share is None else share
+            owners = [language if own else owner for own in shifted(pieces, share)]
+        numbers = [
+            rows.setdefault(name, N_SPECIAL + len(rows))
+            for name in zip(owners, pieces, strict=True)
+        ]
+        ids[language] = np.array([*range(N_SPECIAL), *numbers], np.int32)
+        n_pieces = max(n_pieces, N_SPECIAL + len(rows))
+    special_offset = dict.fromkeys(models, 0)
+    if specials == "private" and mode != "local":  # local: the whole table is private
+        for language in list(models)[1:]:
+            special_offset[language] = n_pieces
+            n_pieces += N_SPECIAL
+    return Vocabulary(mode, specials, n_pieces, models, ids, special_offset)
 
 
-def _n_pieces(model: bytes) -> int:
-    return sentencepiece.SentencePieceProcessor(model_proto=model).get_piece_size()
+def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
+    """Pieces of each language's own model; InputError where `vocab.sizes` asks for another's."""
+    own = [x for x, base in bases.items() if x == base]
+    sizes = dict.fromkeys(own, config.size)
+    asked = pairs("vocab.sizes", config.sizes)
+    if asked and config.mode == "joint":
+        raise InputError(
+            f"vocab.sizes = {config.sizes!r}: a joint vocabulary has one model, its size is "
+            "vocab.size"
+        )
+    for language, size in asked.items():
+        if language not in own:
+            raise unknown("language with a model of its own in vocab.sizes", language, own)
+        if not size.isdecimal():
+            raise InputError(f"vocab.sizes: {language} = {size!r} is not a number of pieces")
+        sizes[language] = int(size)
+    return sizes
 
 
-def _sample(
-    lines: Mapping[str, Callable[[], Iterable[str]]], alpha: float, seed: int
-) -> Iterator[str]:
-    """Lines of all languages in shares proportional to (number of lines)^alpha."""
-    counts = {language: sum(1 for _ in text()) for language, text in lines.items()}
-    excess = {x: (n / max(counts.values())) ** (alpha - 1) for x, n in counts.items() if n}
-    for i, (language, text) in enumerate(lines.items()):
-        if not counts[language]:
-            continue
-        keep = excess[language] / max(excess.values())
-        random = generator(seed, Purpose.VOCAB_SAMPLE, i)
-        yield from (line for line in text() if keep == 1 or random.random() < keep)
+def _size(lines: Iterable[str]) -> Size:
+    n = characters = 0
+    for line in lines:
+        n, characters = n + 1, characters + len(line)
+    return Size(n, characters)
 
 
-def _train_model(config: Vocab, text: Callable[[], Iterable[str]], whose: str) -> bytes:
+def _strings(model: bytes) -> list[str]:
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    return processor.id_to_piece(list(range(processor.get_piece_size())))
+
+
+def _compact(ids: Int32[np.ndarray, " pieces"]) -> int | list[int]:
+    """Rows of the ordinary pieces: what is added to their numbers where that is one number."""
+    rows = ids[N_SPECIAL:]
+    offset = rows - np.arange(N_SPECIAL, len(ids))
+    return int(offset[0]) if len(rows) and (offset == offset[0]).all() else rows.tolist()
+
+
+def _expand(rows: int | list[int], model: bytes) -> Int32[np.ndarray, " pieces"]:
+    if isinstance(rows, int):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        rows = list(range(N_SPECIAL + rows, processor.get_piece_size() + rows))
+    return np.array([*range(N_SPECIAL), *rows], np.int32)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, the vocabulary is not whole") from error
+
+
+def _train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> bytes:
+    if size <= N_SPECIAL:
+        raise InputError(f"vocab.size = {size} of {whose}: {N_SPECIAL} are special tokens already")
     writer = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(text()),
+            sentence_iterator=lines,
             model_writer=writer,
             model_type=config.type,
-            vocab_size=config.size,
+            vocab_size=size,
             character_coverage=0.9995,
-            max_sentence_length=65536,
+            max_sentence_length=LONGEST_LINE,
             pad_id=PAD,
             unk_id=UNK,
             bos_id=BOS,
@@ -180,17 +384,20 @@ def _train_model(config: Vocab, text: Callable[[], Iterable[str]], whose: str) -
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise InputError(_plain(str(error), config, whose)) from error
+        raise InputError(_plain(str(error), config.type, size, whose)) from error
     return writer.getvalue()
 
 
-def _plain(message: str, config: Vocab, whose: str) -> str:
+def _plain(message: str, kind: str, size: int, whose: str) -> str:
     """SentencePiece's complaint in words that name what to change."""
-    start = f"vocab.size = {config.size} is impossible for the text of {whose}"
+    if "sentences_.empty()" in message or "all_chars_count" in message:
+        return (
+            f"vocabulary: the text of {whose} has no line of visible characters and at most "
+            f"{LONGEST_LINE:,} bytes to learn pieces from"
+        )
+    start = f"vocab.size = {size} is impossible for the text of {whose}"
     if most := re.search(r"value <= (\d+)", message):
-        return f"{start}: it gives at most {most[1]} {config.type} pieces"
-    if least := re.search(
-        r"smaller than required_chars\. \d+ vs (\d+)|required_chars.*?(\d+)$", message
-    ):
-        return f"{start}: its characters alone need {next(filter(None, least.groups()))}"
+        return f"{start}: it gives at most {most[1]} {kind} pieces"
+    if least := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return f"{start}: its characters alone need {least[1]}"
     return f"{start}: {message.strip().splitlines()[-1]}"

@@ -1,0 +1,104 @@
+"""Prepare the text of a run: vocabulary, token shards and a report of what became of the text.
+
+    python tools/prepare_corpus.py --corpus='en=files:en/*.txt' --corpus='fr=files:fr/*.txt' \\
+      --vocab=joint --size=8000 --out=data/en-fr
+    python tools/prepare_corpus.py --config=configs/bilingual_cpu.py:en,fr --out=data/en-fr
+    python tools/prepare_corpus.py ... --dry_run       reads a sample: how much, how long, how large
+    python tools/prepare_corpus.py ... --config.clean.duplicates=true --config.data.test=0.01
+
+`train.py --config.data.dir=OUT` with the same corpora, vocab, clean, anchors and data finds the
+tokens there. The same command again goes on where it was stopped, and shows the report of finished
+work. Flags of an Apache Beam runner: --beam='--runner=FlinkRunner --flink_master=HOST:8081'.
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from absl import flags
+from ml_collections import config_dict
+
+from xl_jax import cli, config_flags
+from xl_jax.config import Config, to_config_dict
+from xl_jax.errors import InputError
+
+CORPUS = flags.DEFINE_multi_string(
+    "corpus", [], "LANGUAGE=SPEC, once a language; instead of those of --config."
+)
+VOCAB = flags.DEFINE_string("vocab", None, "The same as --config.vocab.mode.")
+SIZE = flags.DEFINE_integer("size", None, "The same as --config.vocab.size.")
+OUT = flags.DEFINE_string("out", None, "Folder (default: --config.data.dir).")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Read a sample and tell what the work will take.")
+PROCESSES = flags.DEFINE_integer("processes", 0, "Processes (default: one a core).", 0)
+BEAM = flags.DEFINE_string("beam", None, "Run as Apache Beam pipelines with these flags of its.")
+
+
+def get_config() -> config_dict.ConfigDict:
+    """What --config.FIELD overrides if no --config is given; --corpus names the languages."""
+    return to_config_dict(Config(languages=("en",), corpora={"en": "docstrings:"}))
+
+
+def main() -> None:
+    from xl_jax.data import plan
+    from xl_jax.data.beam import Beam
+    from xl_jax.data.jobs import Processes
+    from xl_jax.data.prepare import place_of, prepare
+
+    config = asked()
+    out = OUT.value or config.data.dir
+    if DRY_RUN.value:
+        print(plan.text(plan.estimate(config, PROCESSES.value)))
+        return
+    if not out:
+        raise InputError("where to? name a folder with --out")
+    if place_of(config, Path(out)).exists():
+        print(f"{place_of(config, Path(out))} is there already")
+    with Processes(PROCESSES.value) as processes:
+        run = Beam(shlex.split(BEAM.value)) if BEAM.value is not None else processes
+        data = prepare(config, Path(out), run=run)
+    print((data.folder / "report.txt").read_text())
+    print(f"prepared: {data.folder}; for training add --config.data.dir={out}")
+
+
+def asked() -> Config:
+    """The config of the flags.
+
+    Raises:
+      InputError: no corpus, one that is not LANGUAGE=SPEC, or what `Config` refuses.
+    """
+    values = flags.FLAGS.config
+    with values.unlocked():
+        if CORPUS.value:
+            corpora: dict[str, str] = {}
+            for given in CORPUS.value:
+                language, _, spec = given.partition("=")
+                if not (language and spec) or language in corpora:
+                    raise InputError(f"--corpus={given}: not LANGUAGE=SPEC, once a language")
+                corpora[language] = spec
+            values.corpora = config_dict.ConfigDict(corpora)
+            values.languages = tuple(corpora)
+        elif not _names_config(sys.argv):
+            raise InputError("which text? name it with --corpus LANGUAGE=SPEC or --config=FILE")
+    if VOCAB.value is not None:
+        values.vocab.mode = VOCAB.value
+    if SIZE.value is not None:
+        values.vocab.size = SIZE.value
+    return config_flags.config()
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """The flags; without --config, those of this file."""
+    if not _names_config(argv):
+        argv = [argv[0], f"--config={__file__}", *argv[1:]]
+    return config_flags.parse(argv)
+
+
+def _names_config(argv: Sequence[str]) -> bool:
+    return any(a.lstrip("-").startswith("config=") for a in argv)
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__, parse)
