@@ -179,6 +179,30 @@ class Optim:
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """Devices in each direction, and which direction divides which dimension of a parameter."""
+
+    data: int = 1  # divides a step's slots
+    fsdp: int = 1  # divides a slot's rows, and parameters
+    tensor: int = 1  # divides vocabulary, heads and feed-forward width
+    rules: Any = (
+        ("embed/token", ("tensor", "fsdp")),
+        ("mlm/bias", ("tensor",)),
+        (".*/attention/(query|key|value)/kernel", ("fsdp", "tensor")),
+        (".*/attention/(query|key|value)/bias", ("tensor",)),
+        (".*/attention/output/kernel", ("tensor", None, "fsdp")),
+        (".*/ffn/up/kernel", ("fsdp", "tensor")),
+        (".*/ffn/up/bias", ("tensor",)),
+        (".*/ffn/down/kernel", ("tensor", "fsdp")),
+        (".*", ()),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("data", "fsdp", "tensor"):
+            _check(getattr(self, name) >= 1, f"mesh.{name} is {getattr(self, name)}, not positive")
+
+
+@dataclass(frozen=True)
 class Probe:
     """What training measures at its end, and `eval.py` by default (all layers)."""
 
@@ -204,6 +228,7 @@ class Config:
     eval_every: int = 5000
     checkpoint_every: int = 5000
     keep: int = 2  # newest checkpoints kept
+    best: str = ""  # also keep the step of this language's smallest held-out perplexity, for eval
     vocab: Vocab = Vocab()
     clean: Clean = Clean()
     anchors: Anchors = Anchors()
@@ -212,6 +237,7 @@ class Config:
     masking: Masking = Masking()
     batch: Batch = Batch()
     optim: Optim = Optim()
+    mesh: Mesh = Mesh()
     probe: Probe = Probe()
 
     def __post_init__(self) -> None:
@@ -236,6 +262,8 @@ class Config:
                 f"{self.steps_per_call}",
             )
         known = self.languages
+        if self.best and self.best not in known:
+            raise unknown("language to judge checkpoints by", self.best, known)
         named = [*pairs("vocab.sizes", self.vocab.sizes)]
         named += [x for p in pairs("", self.anchors.dictionaries) for x in p.split("-", 1)]
         for language in named:
@@ -253,7 +281,12 @@ class Config:
         _check(end in (0.0, 1.0), f"batch.schedule ends at {end}, not at 1")
 
 
-_LITERALS = ("sharing", "decay_rules", "schedule")  # fields that take a name or a literal of pairs
+_LITERALS = (
+    "sharing",
+    "decay_rules",
+    "schedule",
+    "rules",
+)  # fields that take a name or a literal of pairs
 
 
 def to_config_dict(config: Config) -> config_dict.ConfigDict:

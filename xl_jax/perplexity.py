@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from xl_jax.data.ngrams import Ngrams
 from xl_jax.data.windows import make_windows
@@ -20,9 +21,9 @@ ROWS = 64  # in a batch
 class Heldout:
     """The held-out rows of a run and its compiled loss. Positions and rows never change."""
 
-    def __init__(self, run: Run, most_rows: int = 1024):
+    def __init__(self, run: Run, most_rows: int = 1024, mesh: Mesh | None = None):
         self.run, self.most_rows = run, most_rows
-        self.losses = make_heldout(run.model)
+        self.losses = make_heldout(run.model, mesh)
 
     def perplexities(self, params: Any) -> dict[str, float]:
         """exp(mean loss of the predicted tokens) by language, every one shown as the mask."""

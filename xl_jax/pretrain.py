@@ -1,22 +1,21 @@
 """Pretraining: the loop around the jitted step."""
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
+from xl_jax.data.prefetch import prefetch
 from xl_jax.data.windows import Batches, Step, make_windows
+from xl_jax.mesh import load_steps, make_mesh
 from xl_jax.perplexity import Heldout
 from xl_jax.rundir import Run, restore
 from xl_jax.step import State, init_state, make_step
 from xl_jax.tracking import Tracker
-
-T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -31,19 +30,20 @@ def pretrain(run: Run, log: Callable[[str], None] = print) -> State:
       FloatingPointError: a loss is not finite; names the step, after writing the metrics.
     """
     config = run.config
-    found = restore(run, log)
-    step, state = found if found else (0, init_state(run.model))
+    mesh = make_mesh(config)
+    found = restore(run, mesh, log)
+    step, state = found if found else (0, init_state(run.model, mesh))
     if step == config.steps:
         return state
     if step:
         log(f"continuing from step {step:,}")
 
-    train_step = make_step(run.model, config.steps)
-    heldout = Heldout(run)
+    train_step = make_step(run.model, config.steps, mesh)
+    heldout = Heldout(run, mesh=mesh)
     checkpoints = run.checkpoints(log)
     since_log: list[dict[str, jax.Array]] = []
     with Tracker(run.folder, step, config.steps) as tracker, CtrlC() as ctrl_c:
-        for batch in prefetch(_calls(run), range(step, config.steps, config.steps_per_call)):
+        for batch in prefetch(_calls(run, mesh), range(step, config.steps, config.steps_per_call)):
             state, metrics = train_step(state, batch)
             step += config.steps_per_call
             since_log.append(metrics)
@@ -88,18 +88,6 @@ def check_finite(step: int, values: dict[str, float]) -> None:
             raise FloatingPointError(f"{name} is {value} in the steps before {step}")
 
 
-def prefetch(make: Callable[[int], T], items: Iterable[int], ahead: int = 2) -> Iterator[T]:
-    """`make(item)` for each item in order, made in a thread while earlier ones are in use."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 class CtrlC:
     """Within the context the first Ctrl-C only sets `pressed`; a second one stops at once."""
 
@@ -122,20 +110,15 @@ class CtrlC:
             signal.signal(signal.SIGINT, self.previous)
 
 
-def _calls(run: Run) -> Callable[[int], Step]:
-    """The batches of one call of the training step, stacked, by the call's first step."""
+def _calls(run: Run, mesh: Mesh) -> Callable[[int], Step]:
+    """The batches of one call of the training step, on their devices, by the call's first step."""
     c = run.config
     windows = [
-        make_windows(c.data.windows, run.data.train[language], c.data.length)
+        [make_windows(c.data.windows, copy, c.data.length) for copy in run.data.copies[language]]
         for language in c.languages
     ]
     batches = Batches(windows, c.batch, c.seed, c.steps)
-
-    def call(first: int) -> Step:
-        steps = [batches(step) for step in range(first, first + c.steps_per_call)]
-        return Step(*(np.stack(column) for column in zip(*steps, strict=True)))
-
-    return call
+    return lambda first: load_steps(batches, first, c.steps_per_call, mesh)
 
 
 def _rate(tracker: Tracker, run: Run) -> dict[str, str]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from xl_jax import sharing
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.config import Config, difference, from_dict, to_dict
 from xl_jax.data.prepare import Prepared, prepare
 from xl_jax.errors import InputError, unknown
+from xl_jax.mesh import one_device
 from xl_jax.model import SharedModel, check_sharing, make_model
 from xl_jax.step import State, state_shapes
 
@@ -38,7 +39,12 @@ class Run:
         return f"{name}, {self.config.steps:,} steps"
 
     def checkpoints(self, log: Callable[[str], None] = print) -> Checkpoints:
+        """The newest steps."""
         return Checkpoints(self.folder / "checkpoints", self.config.keep, log)
+
+    def best(self, log: Callable[[str], None] = print) -> Checkpoints:
+        """The step of the smallest held-out perplexity of the language `config.best`."""
+        return Checkpoints(self.folder / "best", 1, log, best=True)
 
     def language(self, name: str) -> int:
         """The number of a language of this run.
@@ -56,12 +62,13 @@ class Run:
         return {x: self.model.view(params, i) for i, x in names}
 
     def trained(self) -> tuple[int, sharing.Params]:
-        """(step, stacked parameters) of the newest whole checkpoint.
+        """(step, stacked parameters), on one device, of the newest whole checkpoint, or of the best
+        one where the config names a language to judge by.
 
         Raises:
           InputError: there is none.
         """
-        found = restore(self)
+        found = restore(self, one_device(), best=bool(self.config.best))
         if found is None:
             raise InputError(f"{self.folder}: no checkpoint yet; train first: python train.py")
         step, state = found
@@ -87,7 +94,8 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     check_sharing(config)
     run = _open(folder, config, log)
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asked, indent=1) + "\n")
+    if jax.process_index() == 0:
+        path.write_text(json.dumps(asked, indent=1) + "\n")
     return run
 
 
@@ -103,17 +111,16 @@ def load(folder: Path, log: Callable[[str], None] = print) -> Run:
     return _open(folder, from_dict(json.loads(path.read_text())), log)
 
 
-def restore(run: Run, log: Callable[[str], None] = print) -> tuple[int, State] | None:
-    """(step, state) of the newest whole checkpoint, if there is any."""
-    if not (run.folder / "checkpoints").exists():
+def restore(
+    run: Run, mesh: Mesh, log: Callable[[str], None] = print, best: bool = False
+) -> tuple[int, State] | None:
+    """(step, state) of the newest whole checkpoint (or the best one), on `mesh`; None: no step."""
+    if not (run.folder / ("best" if best else "checkpoints")).exists():
         return None
-    checkpoints = run.checkpoints(log)
-    found = checkpoints.restore(state_shapes(run.model))
+    checkpoints = run.best(log) if best else run.checkpoints(log)
+    found = checkpoints.restore(state_shapes(run.model, mesh))
     checkpoints.close()
-    if found is None:
-        return None
-    step, state = found
-    return step, State(*jax.tree.map(jnp.asarray, state))
+    return found
 
 
 def _open(folder: Path, config: Config, log: Callable[[str], None]) -> Run:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from xl_jax import compiler, optim, sharing
@@ -17,6 +18,7 @@ from xl_jax.config import Masking
 from xl_jax.data.special import PAD
 from xl_jax.data.windows import Step
 from xl_jax.masking import MaskedRows, mask_rows
+from xl_jax.mesh import everywhere, like_params, make_mesh, param_shardings, step_shardings
 from xl_jax.model import SharedModel
 from xl_jax.randomness import Purpose, key
 
@@ -36,16 +38,31 @@ class Sums(NamedTuple):
     tokens: Float[Array, " L"]
 
 
-def init_state(model: SharedModel) -> State:
-    """The state at step 0, a function of the config's seed."""
+def init_state(model: SharedModel, mesh: Mesh | None = None) -> State:
+    """The state at step 0, a function of the config's seed, made where it lives."""
+    where = state_shardings(model, mesh or make_mesh(model.config))
     # On a CPU most of the time would go into optimising a program that runs once.
     fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(_state_0, static_argnums=0, compiler_options=fast)(model)
+    make = jax.jit(lambda: _state_0(model), out_shardings=where, compiler_options=fast)
+    return make()
 
 
-def state_shapes(model: SharedModel) -> State:
-    """The shapes of `init_state`, without computing it."""
-    return jax.eval_shape(lambda: _state_0(model))
+def state_shardings(model: SharedModel, mesh: Mesh) -> State:
+    """Where every array of the state lives."""
+    shapes = jax.eval_shape(lambda: _state_0(model))
+    params = param_shardings(mesh, model.config.mesh.rules, shapes.params)
+    moments = like_params(params, shapes.params, shapes.moments, mesh)
+    return State(everywhere(mesh), params, moments)
+
+
+def state_shapes(model: SharedModel, mesh: Mesh) -> State:
+    """Shapes and shardings of the state, without computing it."""
+    shapes = jax.eval_shape(lambda: _state_0(model))
+
+    def shape(x: Any, where: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+
+    return jax.tree.map(shape, shapes, state_shardings(model, mesh))
 
 
 def _state_0(model: SharedModel) -> State:
@@ -75,15 +92,20 @@ def row_losses(
 
 
 def make_step(
-    model: SharedModel, steps: int
+    model: SharedModel, steps: int, mesh: Mesh | None = None
 ) -> Callable[[State, Step], tuple[State, dict[str, jax.Array]]]:
     """The jitted update: (state, batch of K steps) -> (state, metrics summed over the K steps).
 
     The loss is (sum over predicted tokens) / (their number) over the whole step, within each
     component of languages that share anything: languages that share nothing train exactly as they
     would alone. `batch` has a leading axis K of consecutive steps; the state is donated.
+
+    Raises:
+      InputError: a mesh that does not divide the step or the parameters, before compiling.
     """
     config = model.config
+    mesh = mesh or make_mesh(config)
+    where = state_shardings(model, mesh)
     n_languages = len(config.languages)
     of_language, of_variant = model.components
     n_components = int(of_language.max()) + 1
@@ -108,9 +130,8 @@ def make_step(
     def part_loss(
         params: Any, tokens: jax.Array, language: jax.Array, slot: jax.Array
     ) -> tuple[jax.Array, Sums]:
-        losses, counts = jax.vmap(slot_sums, in_axes=(None, 0, 0, 0))(
-            params, tokens, language, slot
-        )
+        slots = jax.vmap(slot_sums, in_axes=(None, 0, 0, 0), spmd_axis_name="data")
+        losses, counts = slots(params, tokens, language, slot)
         zeros = jnp.zeros(n_languages)
         sums = Sums(zeros.at[language].add(losses), zeros.at[language].add(counts))
         return jnp.sum(losses), sums
@@ -157,18 +178,25 @@ def make_step(
         summed = {name: metrics[name].sum(0) for name in ("loss_sum", "predicted")}
         return state, {**summed, "grad_norm": metrics["grad_norm"][-1], "lr": metrics["lr"][-1]}
 
-    return jax.jit(call, donate_argnums=0, compiler_options=compiler.options())
+    return jax.jit(
+        call,
+        in_shardings=(where, step_shardings(mesh)),
+        out_shardings=(where, everywhere(mesh)),
+        donate_argnums=0,
+        compiler_options=compiler.options(),
+    )
 
 
-def make_heldout(model: SharedModel) -> Callable[..., tuple[jax.Array, MaskedRows]]:
+def make_heldout(
+    model: SharedModel, mesh: Mesh | None = None
+) -> Callable[..., tuple[jax.Array, MaskedRows]]:
     """A jitted function (params, tokens, language, key) -> (losses [R, P], masked rows).
 
     15 % of the tokens, whatever the training's rate, all shown as the mask symbol: perplexities
-    compare across settings.
+    compare across settings. `mesh`: where the parameters live, if not on one device.
     """
     hidden = Masking(rate=0.15, mask=1.0, keep=0.0, random=0.0)
 
-    @jax.jit
     def losses(
         params: Any, tokens_RxT: jax.Array, language: jax.Array, choice: jax.Array
     ) -> tuple[jax.Array, MaskedRows]:
@@ -176,7 +204,7 @@ def make_heldout(model: SharedModel) -> Callable[..., tuple[jax.Array, MaskedRow
         view = model.view(params, language)
         return row_losses(model, view, rows, language), rows
 
-    return losses
+    return jax.jit(losses, out_shardings=None if mesh is None else everywhere(mesh))
 
 
 def flops_per_step(model: SharedModel) -> float:

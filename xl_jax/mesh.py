@@ -1,0 +1,130 @@
+"""Devices in three directions: `data` divides a step's slots, `fsdp` its rows and the parameters,
+`tensor` vocabulary, heads and the feed-forward width. One device is a mesh of one.
+
+Which axes divide a parameter is a rule like any other (`config.Mesh.rules`); XLA derives the
+communication from where arguments and results live.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from xl_jax.config import Batch, Config
+from xl_jax.data.windows import Batches, Step
+from xl_jax.errors import InputError, unknown
+from xl_jax.rules import apply_rules, leaf_paths
+
+AXES = ("data", "fsdp", "tensor")
+
+
+def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
+    """The mesh of `config.mesh` over `devices` (default: the first ones of all processes').
+
+    Raises:
+      InputError: fewer devices than asked, or a step that the mesh does not divide.
+    """
+    sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    devices = jax.devices() if devices is None else devices
+    need = int(np.prod(sizes))
+    text = "mesh " + " x ".join(f"{a} {n}" for a, n in zip(AXES, sizes, strict=True))
+    if need > len(devices):
+        raise InputError(f"{text} needs {need} devices; there are {len(devices)}")
+    if jax.process_count() > 1 and need < len(devices):
+        raise InputError(
+            f"{text} uses {need} of {len(devices)} devices: several processes have to use all"
+        )
+    _check_batch(config.batch, text, *sizes[:2])
+    return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:need])
+
+
+def one_device(device: Any = None) -> Mesh:
+    """A mesh of one device (of this process), whatever the run trained on."""
+    devices = [device or jax.local_devices()[0]]
+    return jax.make_mesh((1, 1, 1), AXES, (AxisType.Auto,) * 3, devices=devices)
+
+
+def _check_batch(batch: Batch, text: str, data: int, fsdp: int) -> None:
+    for name, size, axis, n in (
+        ("slots", batch.slots, "data", data),
+        ("rows", batch.rows, "fsdp", fsdp),
+    ):
+        if size % n:
+            raise InputError(
+                f"{text}: batch.{name} = {size} is not a multiple of mesh.{axis} = {n}"
+            )
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """The same on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def step_shardings(mesh: Mesh) -> Step:
+    """Where the parts of K stacked steps live: slots over data, rows over fsdp."""
+    tokens = PartitionSpec(None, None, "data", "fsdp")
+    language = PartitionSpec(None, None, "data")
+    return Step(NamedSharding(mesh, tokens), NamedSharding(mesh, language))
+
+
+def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
+    """The sharding of every stacked leaf [variants, ...], by `config.Mesh.rules`. Variants are
+    never divided: languages stay in one place.
+
+    Raises:
+      InputError: rules that do not fit, an unknown axis, a dimension that its axis does not divide.
+    """
+    axes = apply_rules(rules, params, "mesh.rules")
+    leaves, structure = jax.tree.flatten(params)
+    chosen = structure.flatten_up_to(axes)
+    return structure.unflatten(
+        [
+            NamedSharding(mesh, PartitionSpec(None, *_checked(mesh, path, leaf.shape[1:], each)))
+            for path, leaf, each in zip(leaf_paths(params), leaves, chosen, strict=True)
+        ]
+    )
+
+
+def _checked(mesh: Mesh, path: str, shape: tuple[int, ...], axes: Any) -> tuple[str | None, ...]:
+    axes = tuple(axes)
+    if len(axes) > len(shape):
+        raise InputError(f"mesh.rules: {path} has {len(shape)} dimensions, the rule names {axes}")
+    for size, axis in zip(shape, axes, strict=False):
+        if axis is None:
+            continue
+        if axis not in AXES:
+            raise unknown(f"axis in mesh.rules for {path}", axis, AXES)
+        if size % mesh.shape[axis]:
+            raise InputError(
+                f"{path}: a dimension of {size} is not a multiple of mesh.{axis} = "
+                f"{mesh.shape[axis]}"
+            )
+    return axes
+
+
+def like_params(shardings: Any, params: Any, moments: Any, mesh: Mesh) -> Any:
+    """Shardings of an optimiser state: a moment is where its parameter is, a count everywhere."""
+
+    def leaf(sharding: NamedSharding, param: Any, state: Any) -> Any:
+        return jax.tree.map(
+            lambda x: sharding if x.shape == param.shape else everywhere(mesh), state
+        )
+
+    return jax.tree.map(leaf, shardings, params, moments)
+
+
+def load_steps(batches: Batches, first: int, n: int, mesh: Mesh) -> Step:
+    """The n steps from `first` on, on their devices: a process reads only its devices' windows."""
+    c = batches.config
+    tokens_at, language_at = step_shardings(mesh)
+    languages = batches.steps(first, n, rows=slice(0, 0)).language
+
+    def block(index: tuple[slice, ...]) -> np.ndarray:
+        return batches.steps(first, n, slots=index[2], rows=index[3]).tokens
+
+    shape = (n, c.accum, c.slots, c.rows, batches.length)
+    return Step(
+        jax.make_array_from_callback(shape, tokens_at, block),
+        jax.make_array_from_callback(languages.shape, language_at, lambda index: languages[index]),
+    )
