@@ -1,10 +1,12 @@
-"""The flags of commands about one run: --config, --config.FIELD, --workdir."""
+"""The flags of commands about one run: --config, --config.FIELD, --workdir; of those that fine-tune
+it also --tune, --tune.FIELD."""
 
 import re
 import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_dict, config_flags
@@ -12,13 +14,28 @@ from ml_collections import config_dict, config_flags
 from xl_jax import cli
 from xl_jax.config import Config, from_dict
 from xl_jax.errors import InputError, unknown
+from xl_jax.tuning import TASKS, Tuning
+from xl_jax.tuning import from_dict as tuning_from_dict
 
 CONFIG_FILE = "configs/tiny.py"
-_CONFIG = r"--?config="
+TUNE_FILE = "configs/finetune_paper.py"
 _FLAG = config_flags.DEFINE_config_file(
     "config", None, "File with settings, or FILE:ARG (default: configs/tiny.py).", lock_config=True
 )
+_TUNE: Any = None  # defined by the commands that fine-tune
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory (default: runs/NAME_OF_CONFIG).")
+
+
+def define_tuning() -> None:
+    """Adds --tune and --tune.FIELD to the command's flags."""
+    global _TUNE
+    text = f"File with settings of fine-tuning, or FILE:ARG (default: {TUNE_FILE}:TASK)."
+    _TUNE = config_flags.DEFINE_config_file("tune", None, text, lock_config=True)
+
+
+def tuning() -> Tuning:
+    """The checked settings of --tune and --tune.FIELD."""
+    return tuning_from_dict(_TUNE.value)
 
 
 def config() -> Config:
@@ -28,40 +45,47 @@ def config() -> Config:
 
 def workdir() -> Path:
     """--workdir, or runs/ and the config file's name."""
-    return Path(_WORKDIR.value or Path("runs") / Path(_config_file(sys.argv)[0]).stem)
+    return Path(_WORKDIR.value or Path("runs") / Path(_file(sys.argv, "config")[0]).stem)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
     """The command line's flags. Raises InputError: no such file or field, or a bad value."""
-    path, _ = _config_file(argv)
-    if not Path(path).is_file():
-        raise unknown("config file", path, map(str, Path("configs").glob("*.py")))
-    if not any(re.match(_CONFIG, a) for a in argv):
-        argv = [argv[0], f"--config={CONFIG_FILE}", *argv[1:]]
+    names = ["config"] if _TUNE is None else ["config", "tune"]
+    for name in names:
+        path, argument = _file(argv, name)
+        if not Path(path).is_file():
+            raise unknown(f"{name} file", path, map(str, Path("configs").glob("*.py")))
+        if not any(re.match(f"--?{name}=", a) for a in argv):
+            argument = f":{argument}" if argument else ""
+            argv = [argv[0], f"--{name}={path}{argument}", *argv[1:]]
     try:
         return cli.parse(argv)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _config_error(argv, error) from error
+        raise _bad_flag(argv, names, error) from error
 
 
-def _config_file(argv: Sequence[str]) -> tuple[str, str]:
-    """(file, argument) of the last --config flag, or the default."""
-    given = [a.partition("=")[2] for a in argv if re.match(_CONFIG, a)]
-    path, _, argument = (given[-1] if given else CONFIG_FILE).partition(":")
+def _file(argv: Sequence[str], name: str) -> tuple[str, str]:
+    """(file, argument) of the last --config or --tune flag, or the default."""
+    given = [a.partition("=")[2] for a in argv if re.match(f"--?{name}=", a)]
+    task = [a.partition("=")[2] for a in argv if re.match("--?task=", a)]
+    known = [x for x in task if x in TASKS]
+    default = CONFIG_FILE if name == "config" else f"{TUNE_FILE}:{(known or TASKS)[0]}"
+    path, _, argument = (given[-1] if given else default).partition(":")
     return path, argument
 
 
-def _config_error(argv: Sequence[str], error: Exception) -> InputError:
-    """What is wrong with the --config.x flags: an unknown field, or a bad value."""
+def _bad_flag(argv: Sequence[str], names: Sequence[str], error: Exception) -> InputError:
+    """What is wrong with the --config.x and --tune.x flags: an unknown field, or a bad value."""
     if isinstance(error, InputError):
         return error
-    path, argument = _config_file(argv)
-    get_config = runpy.run_path(path)["get_config"]
-    known = _fields(get_config(argument) if argument else get_config())
-    for flag in argv:
-        field = re.match(r"--?config\.([\w.]+)(=|$)", flag)
-        if field and field[1] not in known:
-            return unknown("config field", field[1], known)
+    for name in names:
+        path, argument = _file(argv, name)
+        get_config = runpy.run_path(path)["get_config"]
+        known = _fields(get_config(argument) if argument else get_config())
+        for flag in argv:
+            field = re.match(rf"--?{name}\.([\w.]+)(=|$)", flag)
+            if field and field[1] not in known:
+                return unknown(f"{name} field", field[1], known)
     return InputError(" ".join(str(error).split()))
 
 

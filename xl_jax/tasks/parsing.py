@@ -1,0 +1,151 @@
+"""Dependency parsing: biaffine scores on first pieces, maximum spanning tree (paper section 5)."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+from udtools import udeval
+from ufal.chu_liu_edmonds import chu_liu_edmonds
+
+from xl_jax.config import Model
+from xl_jax.data.rows import Rows, encode_words, word_rows
+from xl_jax.data.treebank import Tree, read, simple, write
+from xl_jax.data.vocab import Vocabulary
+from xl_jax.heads import Biaffine
+from xl_jax.tasks.task import Framing, Outputs, cross_entropy, inventory, numbers, unseen
+from xl_jax.tuning import Tuning
+
+__all__ = ["Arcs", "Parsing", "attachment", "official", "read", "spanning_tree"]
+
+PUNCTUATION = ("PUNCT", "SYM")
+
+
+class Arcs(NamedTuple):
+    """An answer: the head (0 = root) and the relation of each word."""
+
+    heads: list[int]
+    relations: list[str]
+
+
+@dataclass(frozen=True)
+class Parsing:
+    """Answers are `Arcs`."""
+
+    relations: tuple[str, ...]
+    tuning: Tuning
+    metric: str = "las"
+    ending: str = "conllu"
+
+    @classmethod
+    def learn(cls, train: Sequence[Tree], tuning: Tuning) -> "Parsing":
+        found = inventory(_relation(x, tuning) for tree in train for x in tree.relations)
+        return cls(found, tuning)
+
+    def head(self, config: Model) -> Biaffine:
+        t = self.tuning
+        sizes = (t.arc, t.relation, t.input_dropout, t.head_dropout)
+        return Biaffine(config, len(self.relations), *sizes)
+
+    def rows(
+        self, items: Sequence[Tree], vocabulary: Vocabulary, language: str, framing: Framing
+    ) -> Rows:
+        encode = encode_words(vocabulary, language, framing.spaces)
+        words = encode([tree.words for tree in items], [tree.spaced for tree in items])
+        named = [[_relation(x, self.tuning) for x in tree.relations] for tree in items]
+        labels = {
+            "head": [tree.heads for tree in items],
+            "relation": [numbers(x, self.relations) for x in named],
+        }
+        rows = word_rows(words, labels, framing.first, framing.length, framing.long, root=True)
+        return _without_lost_heads(rows)
+
+    def unseen(self, items: Sequence[Tree]) -> Counter[str]:
+        named = (_relation(x, self.tuning) for tree in items for x in tree.relations)
+        return unseen(named, self.relations)
+
+    def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
+        """-log p(head) - log p(relation | gold head), in nats."""
+        arcs, number = cross_entropy(outputs["arcs"], labels["head"])
+        return arcs + cross_entropy(outputs["logits"], labels["relation"])[0], number
+
+    def decode(self, output: dict[str, np.ndarray], places: np.ndarray) -> Arcs:
+        """The best tree with one root. Words that were cut off hang on the root's word as `dep`."""
+        known = np.flatnonzero(places >= 0)  # the first is ROOT
+        tree = known[spanning_tree(output["arcs"][np.ix_(known, known)])]
+        heads = np.full(len(places) - 1, -1)
+        heads[known[1:] - 1] = tree
+        best = output["relations"][1 : len(places)]
+        found = [self.relations[best[i, max(head, 0)]] for i, head in enumerate(heads)]
+        root = int(np.flatnonzero(heads == 0)[0]) + 1
+        return Arcs(
+            [root if head < 0 else int(head) for head in heads],
+            [x if head >= 0 else "dep" for x, head in zip(found, heads, strict=True)],
+        )
+
+    def scores(self, items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
+        """uas and las in the paper's convention (see `attachment`), and the official ones."""
+        return attachment(items, answers) | official(items, answers)
+
+    def write(self, items: Sequence[Tree], answers: Sequence[Arcs], path: Path) -> None:
+        """CoNLL-U; no enhanced graph."""
+        path.write_text(_conllu(items, answers), encoding="utf-8")
+
+
+def _relation(relation: str, tuning: Tuning) -> str:
+    return relation if tuning.subtypes else simple(relation)
+
+
+def _without_lost_heads(rows: Rows) -> Rows:
+    """No head to learn where the head was cut off."""
+    head = rows.labels["head"]
+    sentence = np.repeat(rows.word_starts[:-1], rows.words)
+    lost = rows.places[sentence + np.maximum(head, 0)] < 0
+    labels = {name: np.where(lost, -1, x).astype(np.int32) for name, x in rows.labels.items()}
+    return Rows(
+        rows.length, rows.tokens, rows.starts, rows.places, rows.word_starts, labels, rows.counts
+    )
+
+
+def spanning_tree(scores: Float[np.ndarray, "W W"]) -> np.ndarray:
+    """The heads of words 1..W-1 in the best tree with exactly one child of ROOT (word 0).
+
+    `scores[i, j]` is the log-probability of word i's head being j. An arc from ROOT costs more than
+    all others together could gain, so that the best tree has one.
+    """
+    scores = np.maximum(np.asarray(scores, np.float64), -1e4)  # the library wants finite numbers,
+    shifted = scores - scores.min() + 1  # and none near 0, which it leaves out
+    shifted[:, 1:] += shifted.max() * len(shifted)
+    heads, _ = chu_liu_edmonds(shifted)
+    return np.asarray(heads[1:])
+
+
+def attachment(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
+    """`uas`, `las`: shares of the words with the right head (and relation), punctuation (PUNCT,
+    SYM) left out and subtypes stripped: the paper's convention (crosslingual-nlp)."""
+    words = heads = both = 0
+    for tree, arcs in zip(items, answers, strict=True):
+        rows = zip(tree.upos, tree.heads, tree.relations, *arcs, strict=True)
+        for tag, head, relation, found_head, found_relation in rows:
+            if tag not in PUNCTUATION:
+                words += 1
+                heads += head == found_head
+                both += head == found_head and simple(relation) == simple(found_relation)
+    return {"uas": heads / max(words, 1), "las": both / max(words, 1)}
+
+
+def official(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
+    """`uas_official`, `las_official`: F1 of the UD evaluation (udtools), punctuation included,
+    subtypes ignored."""
+    gold = _conllu(items, [Arcs(tree.heads, tree.relations) for tree in items])
+    files = [io.StringIO(text) for text in (gold, _conllu(items, answers))]
+    scores = udeval.evaluate(*(udeval.load_conllu(file, "", {}) for file in files))
+    return {f"{name.lower()}_official": float(scores[name].f1) for name in ("UAS", "LAS")}
+
+
+def _conllu(items: Sequence[Tree], answers: Sequence[Arcs]) -> str:
+    return "".join(write(tree, *arcs) for tree, arcs in zip(items, answers, strict=True))
