@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xl_jax.analysis.features import make_means
-from xl_jax.analysis.retrieval import precision_at_1
+from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.similarity import linear_cka, shuffled_cka
 from xl_jax.data import parallel
 from xl_jax.data.parallel import Pairs
@@ -103,20 +103,21 @@ def _precision(
         pairs = pairs_of(source, target)
         if pairs is None:
             continue
+        levels = chance(pairs.answers, len(pairs.source), len(pairs.target))
         for model in probe.views:
             x, y = probe.vectors(model, source, target, pairs)
             for layer in range(len(x)):
                 for centred in (False, True):
-                    values = precision_at_1(x[layer], y[layer], pairs.answers, centred)
+                    found = retrieve(x[layer], y[layer], pairs.answers, centre=centred)
                     directions = ((source, target), (target, source))
-                    for (a, b), value, chance in zip(directions, values, pairs.chance, strict=True):
+                    for (a, b), places, level in zip(directions, found, levels, strict=True):
                         yield {
                             "metric": metric,
                             "source": a,
                             "target": b,
                             "layer": layer,
-                            "value": value,
-                            "chance": chance,
+                            "value": float(places.hits().mean()),
+                            "chance": level,
                             "centred": centred,
                             **probe.common(model, pairs),
                         }

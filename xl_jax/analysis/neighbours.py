@@ -1,0 +1,230 @@
+"""Exact nearest neighbours of n items among m candidates, in blocks: never an n x m matrix.
+
+A score is an inner product, of unit vectors the cosine, plus an offset of the candidate. A block of
+scores leaves behind only the highest score of each group of GROUP candidates. The k best candidates
+lie in the k groups whose highest scores are best, so k groups an item are carried from block to
+block, and at the end their candidates alone are scored again. One block serves both directions.
+Equal scores: the candidate with the lower index first.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import Precision
+from jaxtyping import Array, Float, Int
+
+from xl_jax.analysis.vectors import one_space, unit
+from xl_jax.errors import InputError
+
+GROUP = 32
+BLOCK = 4096  # rows and columns of a block: 64 MiB of scores
+CSLS_K = 10  # neighbours in the other language that tell how crowded a place is (paper 5.1.1)
+NOWHERE = -1e9  # the offset of padding
+ROUNDING = 1e-6  # cosines that differ by less count as equal
+
+
+class Nearest(NamedTuple):
+    """The best candidates of each item, best first."""
+
+    scores: Float[np.ndarray, "n k"]
+    index: Int[np.ndarray, "n k"]
+
+
+def nearest(
+    x: Float[np.ndarray, "n D"],
+    y: Float[np.ndarray, "m D"],
+    k: int,
+    offset: Float[np.ndarray, " m"] | None = None,
+) -> Nearest:
+    """The k candidates y of highest x . y + offset, for each x.
+
+    Raises:
+      InputError: more than m neighbours, different widths, values that are not finite.
+    """
+    x, y = one_space(x, y)
+    _enough(k, len(y))
+    x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y, offset)
+    groups = [_search(x_BxF, y_JxCxF, None, 0, k)[0] for x_BxF in x_IxBxF]
+    return _rescore_all(x_IxBxF, groups, y_JxCxF, k, len(x), len(y))
+
+
+def nearest_both(
+    x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], k: int
+) -> tuple[Nearest, Nearest]:
+    """The k neighbours of highest inner product, or all where there are fewer: of each x among the
+    y, and of each y among the x.
+
+    Raises:
+      InputError: no neighbour asked for, different widths, values that are not finite.
+    """
+    x, y = one_space(x, y)
+    of_x, of_y = min(k, len(y)), min(k, len(x))
+    _enough(of_x, len(y))
+    x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y)
+    columns = _nothing(y_JxCxF.shape[:2], of_y)
+    groups = []
+    for i, x_BxF in enumerate(x_IxBxF):
+        found, columns = _search(x_BxF, y_JxCxF, columns, i, of_x)
+        groups.append(found)
+    forward = _rescore_all(x_IxBxF, groups, y_JxCxF, of_x, len(x), len(y))
+    back = _rescore_all(y_JxCxF, list(columns[1]), x_IxBxF, of_y, len(y), len(x))
+    return forward, back
+
+
+def crowding(
+    x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], k: int = CSLS_K
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    """Mean cosine to the k nearest vectors of the other language, for each x and each y."""
+    forward, back = nearest_both(unit(x), unit(y), k)
+    return forward.scores.mean(1), back.scores.mean(1)
+
+
+def csls(
+    x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], best: int = 1, k: int = CSLS_K
+) -> Nearest:
+    """The `best` candidates by 2 cos(x, y) - crowding(x) - crowding(y), for each x, with that score
+    (Conneau et al. 2018; reference 3.2): a y that is near to every x is nobody's translation.
+
+    Raises:
+      InputError: more than m candidates asked for, different widths, values that are not finite.
+    """
+    x, y = one_space(x, y)
+    _enough(best, len(y))
+    x, y = unit(x), unit(y)
+    forward, back = nearest_both(x, y, max(k, best))
+    of_x, offset = forward.scores[:, :k].mean(1), -back.scores[:, :k].mean(1) / 2
+    scores = forward.scores + offset[forward.index]
+    order = np.lexsort((forward.index, -scores))[:, :best]
+    scores, index = (np.take_along_axis(a, order, 1) for a in (scores, forward.index))
+    # No candidate beyond the nearest ones scores more than `unseen`: only where that may be enough,
+    # rounding included, all candidates are looked at again.
+    unseen = forward.scores[:, -1] + offset.max()
+    doubt = scores[:, -1] <= unseen + ROUNDING
+    if doubt.any():
+        scores[doubt], index[doubt] = nearest(x[doubt], y, best, offset)
+    return Nearest(2 * scores - of_x[:, None], index)
+
+
+def left_blocks(
+    x: Float[np.ndarray, "n D"], offset: Float[np.ndarray, " n"] | None = None
+) -> Float[Array, "blocks B F"]:
+    """x in blocks, padded, with two columns more, in which offsets ride along with the product:
+    (x, offset, 1) . (y, 1, offset) = x . y + both offsets."""
+    return _blocks(x, offset, 0)
+
+
+def right_blocks(
+    y: Float[np.ndarray, "m D"], offset: Float[np.ndarray, " m"] | None = None
+) -> Float[Array, "blocks C F"]:
+    """The other factor of the scores of `left_blocks`."""
+    return _blocks(y, offset, 1)
+
+
+def _blocks(x: np.ndarray, offset: np.ndarray | None, column: int) -> jax.Array:
+    n, width = x.shape
+    blocks = -(-n // BLOCK)
+    size = -(-n // (blocks * GROUP)) * GROUP  # as equal as groups allow: little padding
+    made = np.zeros((blocks * size, width + 2), np.float32)
+    made[:n, :width] = x
+    made[:, width + 1 - column] = 1
+    made[:n, width + column] = 0 if offset is None else offset
+    made[n:, width + column] = NOWHERE
+    return jnp.asarray(made.reshape(-1, size, width + 2))
+
+
+def product(x_BxF: jax.Array, y_CxF: jax.Array) -> jax.Array:
+    """Scores [B, C]."""
+    return jnp.matmul(x_BxF, y_CxF.T, precision=Precision.HIGHEST)
+
+
+def _nothing(shape: tuple[int, ...], k: int) -> tuple[jax.Array, jax.Array]:
+    """Lists of k groups for each item, still empty: highest score, number of the group."""
+    return jnp.full((*shape, k), -jnp.inf), jnp.full((*shape, k), -1, jnp.int32)
+
+
+@partial(jax.jit, static_argnames="k", donate_argnames="columns")
+def _search(
+    x_BxF: jax.Array,
+    y_JxCxF: jax.Array,
+    columns: tuple[jax.Array, jax.Array] | None,
+    i: int | jax.Array,
+    k: int,
+) -> tuple[jax.Array, Any]:
+    """(the k best groups of each x of block i, the lists of the y after this block of x)."""
+    b, c = len(x_BxF) // GROUP, y_JxCxF.shape[1] // GROUP
+
+    def tile(rows: Any, at: Any) -> Any:
+        y_CxF, columns, j = at
+        s_BxC = product(x_BxF, y_CxF)
+        in_rows = s_BxC.reshape(-1, c, GROUP)
+        if columns is None:
+            return _merge(rows, _maximum(in_rows), j * c), None
+        in_columns = s_BxC.reshape(b, GROUP, -1)
+        columns = _merge(columns, in_columns.max(1).T, i * b)
+        return _merge(rows, in_rows.max(2), j * c), columns
+
+    blocks = jnp.arange(len(y_JxCxF), dtype=jnp.int32)
+    rows = _nothing(x_BxF.shape[:1], k)
+    rows, columns = jax.lax.scan(tile, rows, (y_JxCxF, columns, blocks))
+    return rows[1], columns
+
+
+def _maximum(s_BxcxG: jax.Array) -> jax.Array:
+    """Maximum over the last axis. On a CPU XLA gives a product that only `max` reads to one kernel
+    for both, 1.4 times slower than the two apart (jax 0.10); this it does not recognise."""
+    return jax.lax.reduce(
+        s_BxcxG, np.float32(-np.inf), lambda a, b: jnp.where(a > b, a, b), dimensions=(2,)
+    )
+
+
+def _merge(best: tuple[jax.Array, jax.Array], maxima_BxG: jax.Array, first: Any) -> Any:
+    """The best groups among those known and new ones, which are numbered from `first`."""
+    scores_BxK, groups_BxK = best
+    k = scores_BxK.shape[1]
+    top, at = jax.lax.top_k(jnp.concatenate([scores_BxK, maxima_BxG], 1), k)
+    known = jnp.take_along_axis(groups_BxK, jnp.minimum(at, k - 1), 1)
+    return top, jnp.where(at < k, known, first + at - k)
+
+
+def _rescore_all(
+    x_IxBxF: jax.Array, groups: list[jax.Array], y_JxCxF: jax.Array, k: int, n: int, m: int
+) -> Nearest:
+    y_PxGxF = y_JxCxF.reshape(-1, GROUP, y_JxCxF.shape[2])
+    found = [
+        jax.device_get(_rescore(x_BxF, groups_BxK, y_PxGxF, k, m))
+        for x_BxF, groups_BxK in zip(x_IxBxF, groups, strict=True)
+    ]
+    scores, index = (np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
+    return Nearest(scores, index)
+
+
+@partial(jax.jit, static_argnames=("k", "m"))
+def _rescore(
+    x_BxF: jax.Array, groups_BxK: jax.Array, y_PxGxF: jax.Array, k: int, m: int
+) -> tuple[jax.Array, jax.Array]:
+    """The k best of the m candidates, which lie in these groups, and their scores."""
+    groups_BxK = jnp.sort(groups_BxK, axis=1)
+
+    def score(at: tuple[jax.Array, jax.Array]) -> jax.Array:
+        x_F, groups_K = at
+        candidates = (jax.lax.dynamic_index_in_dim(y_PxGxF, g, keepdims=False) for g in groups_K)
+        return jnp.concatenate(
+            [jnp.matmul(y, x_F, precision=Precision.HIGHEST) for y in candidates]
+        )
+
+    # one item at a time needs no copy of its groups, and an accelerator needs many at a time
+    at_once = None if jax.default_backend() == "cpu" else 256
+    s_BxN = jax.lax.map(score, (x_BxF, groups_BxK), batch_size=at_once)
+    index = groups_BxK[:, :, None] * GROUP + jnp.arange(GROUP, dtype=jnp.int32)[None, None]
+    index = index.reshape(s_BxN.shape)
+    real = (index >= 0) & (index < m)
+    top, at = jax.lax.top_k(jnp.where(real, s_BxN, -jnp.inf), k)
+    return top, jnp.take_along_axis(index, at, 1)
+
+
+def _enough(k: int, m: int) -> None:
+    if not 1 <= k <= m:
+        raise InputError(f"the {k} nearest of {m} candidates")
