@@ -1,0 +1,199 @@
+"""The training step: against PyTorch at the same shapes, and by sharing mask.
+
+Every arm of `step` clips gradients and runs AdamW (fused in PyTorch, the default of transformers'
+Trainer). The masking is part of xl_jax's step; the peers get rows that are masked already.
+"""
+
+import argparse
+import importlib.util
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from tools.benchmarks.racing import race, spread, warm_up
+from tools.benchmarks.torch_step import (
+    CLIP,
+    LR,
+    Arm,
+    Shape,
+    gathered_arm,
+    transformers_arm,
+)
+from xl_jax.data.special import N_SPECIAL
+from xl_jax.errors import InputError
+
+
+def shared_model(shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared") -> Any:
+    """Our `SharedModel` with one slot a language, post-norm, float32.
+
+    Raises:
+      InputError: rows that the languages cannot share evenly, or sizes that `Config` refuses.
+    """
+    from xl_jax.config import Batch, Config, Data, Model, Optim
+    from xl_jax.model import SharedModel
+
+    slots = len(languages)
+    if shape.rows % slots:
+        raise InputError(f"--rows {shape.rows} is not a multiple of {slots}, one slot a language")
+    if shape.vocab <= N_SPECIAL:
+        raise InputError(f"--vocab {shape.vocab} leaves nothing beside {N_SPECIAL} special tokens")
+    config = Config(
+        languages=languages,
+        corpora=dict.fromkeys(languages, "drawn in memory"),
+        sharing=sharing,
+        data=Data(length=shape.length),
+        model=Model(
+            layers=shape.layers,
+            heads=shape.heads,
+            width=shape.width,
+            ffn=shape.ffn,
+            positions=shape.length,
+            dropout=shape.dropout,
+            attention_dropout=shape.dropout,
+        ),
+        batch=Batch(slots=slots, rows=shape.rows // slots),
+        optim=Optim(lr=LR, schedule="constant", warmup=1, clip=CLIP),
+    )
+    possible = np.ones((slots, shape.vocab), bool)
+    return SharedModel(
+        config, shape.vocab, possible, possible & (np.arange(shape.vocab) >= N_SPECIAL)
+    )
+
+
+def xl_jax_arm(shape: Shape, model: Any) -> Arm:
+    """Our real step, all steps of a round in one call of the device, the state donated."""
+    from xl_jax.data.windows import Step
+    from xl_jax.step import init_state, make_step
+
+    slots = len(model.config.languages)
+    tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
+    language = np.arange(slots, dtype=np.int32).reshape(1, 1, slots)
+    step, state = make_step(model, steps=1), init_state(model)
+
+    def run(steps: int) -> float:
+        nonlocal state
+        batch = Step(np.repeat(tokens, steps, 0), np.repeat(language, steps, 0))
+        state, metrics = step(state, batch)
+        return float(metrics["loss_sum"].sum() / metrics["predicted"].sum())
+
+    return run
+
+
+def matmul_peaks(size: int, with_torch: bool) -> dict[str, Callable[[], float]]:
+    """By library, a function that measures GFLOP/s of one float32 product of `size` squared."""
+    import jax
+    import jax.numpy as jnp
+
+    square = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    product, a = jax.jit(jnp.matmul), jnp.asarray(square)
+    calls: dict[str, Callable[[], Any]] = {"jax": lambda: product(a, a).block_until_ready()}
+    if with_torch:
+        import torch
+
+        b = torch.tensor(square)
+        calls["torch"] = lambda: b @ b
+
+    def measure(call: Callable[[], Any]) -> float:
+        call()
+        start = time.perf_counter()
+        call()
+        return 2 * size**3 / (time.perf_counter() - start) / 1e9
+
+    return {name: (lambda call=call: measure(call)) for name, call in calls.items()}
+
+
+def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Tokens/s of xl_jax and of the peers; records of every arm and round."""
+    from xl_jax.step import flops_per_step
+
+    model = shared_model(shape, ("en",))
+    makers: dict[str, Callable[[], Arm]] = {"xl_jax": lambda: xl_jax_arm(shape, model)}
+    if have_torch := importlib.util.find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(args.threads)
+        torch.manual_seed(0)
+        makers["torch"] = lambda: gathered_arm(shape)
+    if have_torch and importlib.util.find_spec("transformers") is not None:
+        makers["transformers"] = lambda: transformers_arm(shape, compiled=False)
+        if args.compile:
+            makers["transformers_compile"] = lambda: transformers_arm(shape, compiled=True)
+    else:
+        print("left out: arms whose library is missing (pip install -r requirements-bench.txt)")
+
+    arms: dict[str, Arm] = {}
+    records: list[dict[str, Any]] = []
+    for name, make in makers.items():
+        try:
+            arm = make()
+            records.append(
+                {"metric": "warm_up_seconds", "arm": name, "value": warm_up(arm, args.steps)}
+            )
+            arms[name] = arm
+        except Exception as error:  # a peer that fails must not cost the others' figures
+            if name == "xl_jax":
+                raise
+            reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+            print(f"left out: {name} failed: {reason}")
+            records.append({"metric": "failed", "arm": name, "reason": reason})
+
+    peaks: dict[str, list[float]] = {}
+    products = matmul_peaks(args.matmul, have_torch)
+
+    def measure_peaks() -> None:
+        for library, gflops in products.items():
+            peaks.setdefault(library, []).append(gflops())
+
+    seconds = race(arms, args.rounds, args.steps, measure_peaks)
+    flops = flops_per_step(model)
+    print(f"{flops / 1e9:.1f} GFLOP a step of the model with gathered positions (counted for all)")
+    for library, values in peaks.items():
+        print(f"matmul {args.matmul}^3 float32, {library}: {spread(values, 0)} GFLOP/s by round")
+        for r, value in enumerate(values):
+            records.append({"metric": "matmul_gflops", "arm": library, "round": r, "value": value})
+    print(
+        f"{'arm':<21}{'tokens/s':<26}{'xl_jax / arm':<20}{'GFLOP/s':>8}{'of matmul':>10}"
+        f"{'warm-up s':>11}"
+    )
+    for name, values in seconds.items():
+        rate = [shape.tokens / value for value in values]
+        ratio = [value / ours for value, ours in zip(values, seconds["xl_jax"], strict=True)]
+        for r in range(args.rounds):
+            common = {"arm": name, "round": r}
+            records.append({"metric": "tokens_per_second", "value": rate[r], **common})
+            records.append({"metric": "xl_jax_over_arm", "value": ratio[r], **common})
+        achieved = flops / median(values) / 1e9
+        share = achieved / max(peaks["jax" if name == "xl_jax" else "torch"])
+        first = next(x["value"] for x in records if x["arm"] == name)
+        print(
+            f"{name:<21}{spread(rate, 0):<26}{spread(ratio, 2):<20}{achieved:>8.1f}{share:>10.0%}"
+            f"{first:>11.1f}"
+        )
+    return records
+
+
+def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Time of a step of two languages by preset, over all_shared; records of every round."""
+    presets = list(dict.fromkeys(["all_shared", *args.presets.split(",")]))
+    models = {name: shared_model(shape, ("en", "fr"), name) for name in presets}
+    _ = [model.mask for model in models.values()]  # a preset that does not fit: before any work
+    arms = {name: xl_jax_arm(shape, model) for name, model in models.items()}
+    records = [
+        {"metric": "warm_up_seconds", "arm": name, "value": warm_up(arm, args.steps)}
+        for name, arm in arms.items()
+    ]
+    seconds = race(arms, args.rounds, args.steps)
+    print(f"{'sharing':<14}{'ms a step':<32}{'over all_shared':<22}{'warm-up s':>9}")
+    for name, first in zip(presets, list(records), strict=True):
+        pairs = zip(seconds[name], seconds["all_shared"], strict=True)
+        ratio = [value / shared for value, shared in pairs]
+        for r, value in enumerate(seconds[name]):
+            common = {"arm": name, "round": r}
+            records.append({"metric": "seconds_per_step", "value": value, **common})
+            records.append({"metric": "over_all_shared", "value": ratio[r], **common})
+        ms = spread([1000 * value for value in seconds[name]], 1)
+        print(f"{name:<14}{ms:<32}{spread(ratio, 2):<22}{first['value']:>9.1f}")
+    return records
