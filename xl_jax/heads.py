@@ -10,15 +10,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
+from xl_jax.derivatives import linear
 from xl_jax.encoder import Encoder, Linear
 
 
 class Bias(nn.Module):
+    """A parameter of its own: mlm/bias."""
+
     size: int
 
     @nn.compact
-    def __call__(self, logits: jax.Array) -> jax.Array:
-        return logits + self.param("bias", nn.initializers.zeros, (self.size,))[None]
+    def __call__(self) -> Float[Array, " V"]:
+        return self.param("bias", nn.initializers.zeros, (self.size,))
 
 
 class MaskedLM(nn.Module):
@@ -49,10 +52,8 @@ class MaskedLM(nn.Module):
         h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
         B, P, D = h_BxPxD.shape
         table_VxD = self.encoder.embed.token.astype(c.dtype)
-        logits_BPxV = jnp.matmul(
-            h_BxPxD.reshape(B * P, D), table_VxD.T, preferred_element_type=jnp.float32
-        )
-        logits_BPxV = jnp.where(allowed_V[None], self.mlm(logits_BPxV), -1e30)
+        logits_BPxV = linear(h_BxPxD.reshape(B * P, D), table_VxD.T, self.mlm())
+        logits_BPxV = jnp.where(allowed_V[None], logits_BPxV, -1e30)
         return logits_BPxV.reshape(B, P, self.vocab_size)
 
     def states(
