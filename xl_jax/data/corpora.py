@@ -90,8 +90,13 @@ def open_corpora(specs: Mapping[str, str]) -> dict[str, Corpus]:
                 raise unknown(f"base of the twin {language}", corpus.base, known)
             if not corpus.own_text:
                 base = corpora[corpus.base]
-                same = {"source": base.source, "script": base.script, "prose": base.prose}
-                corpora[language] = dataclasses.replace(corpus, share=base.share, **same)
+                corpora[language] = dataclasses.replace(
+                    corpus,
+                    source=base.source,
+                    share=base.share,
+                    script=base.script,
+                    prose=base.prose,
+                )
     return corpora
 
 
@@ -130,7 +135,8 @@ class _Keys:
     """The `key=value` pairs of a spec, taken one after the other; what is left over is unknown."""
 
     def __init__(self, spec: str, tail: str) -> None:
-        self._spec, self._asked = spec, []
+        self._spec = spec
+        self._asked: list[str] = []
         self._values: dict[str, str] = {}
         for item in filter(None, tail.split(",")):
             name, found, value = item.partition("=")

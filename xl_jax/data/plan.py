@@ -117,13 +117,13 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     documents = size = 0
     start = time.perf_counter()
     for part in chosen:
-        here = 0
+        before, here = counts["bytes"], 0
         for document in corpus.source.documents(part, counts):
-            here += sum(len(line.encode()) + 1 for line in document)
+            if counts["bytes"] - before >= 2 * BYTES:  # a part that could not be divided
+                break
+            here = counts["bytes"] - before
             lines += clean(document, counts)
             documents += 1
-            if here >= BYTES:
-                break
         size += here
     seconds = time.perf_counter() - start
     if not lines:

@@ -41,7 +41,7 @@ from xl_jax.errors import InputError
 FORMAT = 2  # of the folder; part of its name
 
 Log = Callable[[str], None]
-Records = dict[str, list[dict[str, Any]]]  # language -> what each pass over a part returned
+Records = dict[str, list[Any]]  # language -> what each pass over a part returned
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,16 @@ def read(place: Path) -> Prepared:
         return {x: shards.read(place, f"{x}.{kind}") for x in names}
 
     return Prepared(
-        vocabulary,
-        {x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
-        *map(every, ("heldout", "test", "gold", "order", "words")),
-        np.load(place / "counts.npy"),
-        header,
-        place,
+        vocabulary=vocabulary,
+        copies={x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
+        heldout=every("heldout"),
+        test=every("test"),
+        gold=every("gold"),
+        order=every("order"),
+        words=every("words"),
+        counts=np.load(place / "counts.npy"),
+        header=header,
+        folder=place,
     )
 
 

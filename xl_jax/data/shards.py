@@ -145,10 +145,11 @@ class Shard:
         then fetches 4 KB a window instead of 128, at twice the windows/s; reading in order from a
         cold disk gets slower."""
         for mapped in (each for part in self.parts for each in part):
-            while isinstance(mapped, np.ndarray):
-                mapped = mapped.base
-            if isinstance(mapped, mmap.mmap):
-                mapped.madvise(mmap.MADV_RANDOM)
+            owner: Any = mapped
+            while isinstance(owner, np.ndarray):
+                owner = owner.base
+            if isinstance(owner, mmap.mmap):
+                owner.madvise(mmap.MADV_RANDOM)
 
     def _across(self, place: int, row: np.ndarray) -> None:
         """Fills a row that goes on in the next part, or ends with the text."""

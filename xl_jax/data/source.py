@@ -24,6 +24,10 @@ class Source(Protocol):
         """Portions of about `size` bytes of text where the source can be divided, in order."""
         ...
 
+    def size(self) -> int:
+        """Bytes of text that all parts have, about."""
+        ...
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         """The documents that begin in `part`.
 
@@ -43,9 +47,12 @@ class OnePart:
     def parts(self, size: int) -> list[Part]:
         return [()]
 
+    def size(self) -> int:
+        return sum(_bytes(line) for line in self._lines())
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for line in self._lines():
-            counts["bytes"] += len(line.encode()) + 1
+            counts["bytes"] += _bytes(line)
             yield [line]
 
 
@@ -55,7 +62,7 @@ class Subset:
 
     def __init__(self, source: Source, share: float) -> None:
         self._source, self._share = source, share
-        self.parts = source.parts
+        self.parts, self.size = source.parts, source.size
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for document in self._source.documents(part, counts):
@@ -63,6 +70,10 @@ class Subset:
                 yield document
             else:
                 counts["outside_share"] += 1
+
+
+def _bytes(line: str) -> int:
+    return len(line.encode()) + 1
 
 
 def all_documents(source: Source, counts: Counter[str] | None = None) -> Iterator[Document]:
