@@ -11,6 +11,7 @@ from xl_jax.data import shards, vocab
 from xl_jax.data.clean import Cleaner
 from xl_jax.data.corpora import Corpus, assign_parts, open_corpora
 from xl_jax.data.jobs import cores
+from xl_jax.data.passes import measured_share
 from xl_jax.data.vocab import Vocabulary
 from xl_jax.errors import InputError
 
@@ -59,7 +60,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
     learning = (time.perf_counter() - start) * _learned(config, own) / max(learned, 1)
 
     processes = processes or cores()
-    languages, work, disk = {}, 0.0, 0.0
+    languages, work, disk, chosen_from = {}, 0.0, 0.0, 0.0
     for language, corpus in corpora.items():
         sample = samples[language if language in samples else corpus.base]
         share = 1 / assign_parts(corpora)[language][1]  # of the training text
@@ -69,7 +70,11 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
         encoding = time.perf_counter() - start
         kept = config.data.heldout + config.data.test
         tokens = round(tokens * sample.scale * (kept + (1 - kept) * share * copies))
-        passes_over = 1 + (2 + config.clean.duplicates) * (language in samples)
+        passes_over = 1.0
+        if language in samples:
+            measured = measured_share(config, corpus)
+            passes_over += measured + config.clean.duplicates
+            chosen_from += measured * sample.whole
         work += sample.scale * (passes_over * sample.seconds + encoding * share * copies)
         lines = round(len(sample.lines) * sample.scale)
         disk += tokens * shards.smallest_dtype(vocabulary.size)().itemsize + 8 * lines * share
@@ -85,7 +90,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
         "asked": config.vocab.size,
         "processes": processes,
         "seconds": learning + work / processes,
-        "disk": disk * (2 if config.data.tokens else 1) + _learned(config, own),
+        "disk": disk * (2 if config.data.tokens else 1) + chosen_from,
         "kept": disk,
     }
 
@@ -109,7 +114,7 @@ def text(plan: Mapping[str, Any]) -> str:
 
 
 def _read(config: Config, language: str, corpus: Corpus) -> Sample:
-    places = corpus.source.parts(BYTES)
+    places, whole = corpus.source.parts(BYTES), corpus.source.size()
     chosen = places[:: -(-len(places) // PLACES)]
     clean = Cleaner(config.clean, corpus.script, corpus.prose)
     counts: Counter[str] = Counter()
@@ -119,7 +124,7 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     for part in chosen:
         before, here = counts["bytes"], 0
         for document in corpus.source.documents(part, counts):
-            if counts["bytes"] - before >= 2 * BYTES:  # a part that could not be divided
+            if whole and counts["bytes"] - before >= 2 * BYTES:  # a part that cannot be divided
                 break
             here = counts["bytes"] - before
             lines += clean(document, counts)
@@ -128,7 +133,7 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     seconds = time.perf_counter() - start
     if not lines:
         raise InputError(f"corpus of {language}, {corpus.spec!r}: no line of text")
-    return Sample(lines, documents, size, corpus.source.size(), seconds)
+    return Sample(lines, documents, size, whole or size, seconds)
 
 
 def _vocabulary(

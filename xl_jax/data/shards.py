@@ -9,20 +9,20 @@ uint16 where the vocabulary allows, else int32: the sizes of the two files tell 
 import errno
 import glob
 import mmap
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import DTypeLike
 
 from xl_jax.data.special import EOS, PAD
+from xl_jax.data.whole import replacing
 from xl_jax.errors import InputError
 
 LINES_AT_ONCE = 4096  # written and iterated in blocks: fast, and memory does not grow with the text
@@ -201,7 +201,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         self._starts.unlink(missing_ok=True)  # of an older part, whose tokens go now
-        self._file = self._files.enter_context(_replacing(self._tokens))
+        self._file = self._files.enter_context(replacing(self._tokens))
         return self
 
     def add(self, lines: Sequence[np.ndarray]) -> None:
@@ -225,7 +225,7 @@ class Writer:
     def __exit__(self, *error: Any) -> None:
         self._files.__exit__(*error)
         if error[0] is None:
-            with _replacing(self._starts) as file:
+            with replacing(self._starts) as file:
                 np.save(file, np.frombuffer(self._edges, np.int64))
 
 
@@ -314,15 +314,3 @@ def _open(tokens: Path, starts: Path) -> Part:
     if n == 0:  # an empty file cannot be mapped
         return Part(np.zeros(0, np.uint16), edges)
     return Part(np.asarray(np.memmap(tokens, dtype, mode="r")), edges)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place at `path` when it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
