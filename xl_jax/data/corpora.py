@@ -32,7 +32,7 @@ from jaxtyping import Float, Int
 from xl_jax.data import docstrings, synthetic
 from xl_jax.data.clean import check_script
 from xl_jax.data.files import Files
-from xl_jax.data.source import Document, OnePart, Source, Subset, position
+from xl_jax.data.source import OnePart, Source, Subset
 from xl_jax.data.tfds import Tfds
 from xl_jax.errors import InputError, unknown
 
@@ -112,11 +112,6 @@ def splits(
     kept = heldout + test
     part = np.minimum(((places - kept) / (1 - kept) * parts).astype(np.int64), parts - 1)
     return np.where(places < heldout, HELDOUT, np.where(places < kept, TEST, part))
-
-
-def split_of(document: Document, heldout: float, test: float, parts: int) -> int:
-    """Where one document belongs, see `splits`."""
-    return int(splits(np.array([position(document)]), heldout, test, parts)[0])
 
 
 def assign_parts(corpora: Mapping[str, Corpus]) -> dict[str, tuple[int, int]]:

@@ -19,7 +19,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -191,8 +190,10 @@ def _make(
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for name in ("parts", "records", "sample", "duplicates"):
+    for name in ("parts", "records", "sample", "duplicates", "vocabulary"):
         shutil.rmtree(folder / name, ignore_errors=True)
+    for left in folder.glob(".*.tmp"):  # of a killed process
+        left.unlink()
     folder.rename(place)
     (place / marker.name).unlink()
 
@@ -278,10 +279,11 @@ def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
         sizes,
         {x: len(o.measured(x)) / len(o.parts[x]) for x in sizes},
     )
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        vocabulary.save(Path(temporary))
-        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
-            path.replace(folder / path.name)
+    temporary = folder / "vocabulary"
+    temporary.mkdir(exist_ok=True)
+    vocabulary.save(temporary)
+    for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
+        path.replace(folder / path.name)
 
 
 def _gather(work: Work, encoded: Records, run: jobs.Run) -> dict[str, dict[str, int]]:

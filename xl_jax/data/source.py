@@ -58,7 +58,7 @@ class OnePart:
 
 class Subset:
     """The documents of another source whose hash falls under `share`: a random subset that does
-    not depend on the rest of the corpus, nor on how documents are split (`corpora.split_of`)."""
+    not depend on the rest of the corpus, nor on how documents are split (`corpora.splits`)."""
 
     def __init__(self, source: Source, share: float) -> None:
         self._source, self._share = source, share

@@ -79,7 +79,7 @@ def summarise(
     }
 
 
-def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, float] | None:
+def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, Any] | None:
     """Shares of the words of the training text, over all copies."""
     words = tally.get("words", 0)
     if not words:
