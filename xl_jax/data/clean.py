@@ -55,7 +55,7 @@ class Cleaner:
         if not documents:
             return
         if self._simple and self._are_clean(documents):
-            yield from documents
+            yield from filter(None, documents)
         elif len(documents) == 1:
             if document := self._clean(documents[0], counts):
                 yield document
@@ -157,5 +157,6 @@ def _printable(line: str, counts: Counter[str]) -> str:
     result = " ".join(line.split())
     if not result.isprintable():
         result = " ".join(_INVISIBLE.sub("", result).split())
-    counts["control"] += result != line
+    if result != line:
+        counts["control"] += 1
     return result
