@@ -116,6 +116,7 @@ def text(plan: Mapping[str, Any]) -> str:
 def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     places, whole = corpus.source.parts(BYTES), corpus.source.size()
     chosen = places[:: -(-len(places) // PLACES)]
+    all_of_it = len(chosen) == len(places)
     clean = Cleaner(config.clean, corpus.script, corpus.prose)
     counts: Counter[str] = Counter()
     lines: list[str] = []
@@ -124,16 +125,18 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     for part in chosen:
         before, here = counts["bytes"], 0
         for document in corpus.source.documents(part, counts):
-            if whole and counts["bytes"] - before >= 2 * BYTES:  # a part that cannot be divided
+            read = counts["bytes"] - before
+            if whole and here >= BYTES and read > here:  # the next block of an undivided part
+                all_of_it = False
                 break
-            here = counts["bytes"] - before
+            here = read
             lines += clean(document, counts)
             documents += 1
         size += here
     seconds = time.perf_counter() - start
     if not lines:
         raise InputError(f"corpus of {language}, {corpus.spec!r}: no line of text")
-    return Sample(lines, documents, size, whole or size, seconds)
+    return Sample(lines, documents, size, size if all_of_it else whole, seconds)
 
 
 def _vocabulary(
@@ -152,7 +155,7 @@ def _vocabulary(
                 config.seed,
             )
         except InputError:
-            if asked.size < 100:
+            if asked.size < 32:
                 raise
             asked = replace(asked, size=asked.size // 2, sizes="")
 
@@ -167,7 +170,7 @@ def _learned(config: Config, samples: Mapping[str, Sample]) -> float:
     return sum(share[x] * size.characters for x, size in sizes.items())
 
 
-def _size(n: float) -> str:
+def _size(n: float | int) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" or n >= 10 else f"{n:.1f} {unit}"
