@@ -94,7 +94,7 @@ def test_input(run, monkeypatch):
 
 def test_prepare(run, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
-    out, result = run("prepare", "--corpus_mb=3", f"--text={tmp_path}/*.txt")
+    out, result = run("prepare", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
     found = {}
     for x in result["records"]:
         found.setdefault(x["metric"], []).append(x["value"])

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xl_jax.config import Clean
@@ -104,6 +104,7 @@ def test_endless_lines_are_cut_at_blanks(monkeypatch: pytest.MonkeyPatch) -> Non
 LINES = ["plain", "two  blanks", "e\u0301", "\u200b", "tab\there", "中文", "x" * 9]
 
 
+@settings(deadline=None)
 @given(
     documents=st.lists(st.lists(st.sampled_from(LINES), max_size=4), max_size=12),
     shortest=st.integers(0, 6),
