@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from configs.tiny import get_config
+from tests.text_toy import random_lines
 from tools import bench
 from tools.benchmarks import input, racing, step, torch_step
 from xl_jax.config import from_dict
@@ -91,10 +92,24 @@ def test_input(run, monkeypatch):
     assert own.keys() == {1, 3} and own[3] < 1.1 * own[1]
 
 
+def test_prepare(run, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
+    out, result = run("prepare", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
+    found = {}
+    for x in result["records"]:
+        found.setdefault(x["metric"], []).append(x["value"])
+    ours, theirs = (found[f"{x}_mb_per_core_second"] for x in ("prepare", "sentencepiece"))
+    np.testing.assert_allclose(found["prepare_over_sentencepiece"], np.divide(ours, theirs))
+    assert len(found["two_processes_over_one"]) == 2
+    small, large = found["prepare_peak_mb"]
+    assert 50 < small and large < 1.2 * small
+    assert "\nprepare over sentencepiece " in out
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["mask"], "unknown command 'mask': did you mean 'masks'. known: input, masks, step"),
+        (["mask"], "unknown command 'mask': did you mean 'masks'. known: input, masks, prep"),
         (["step", "--rounds=0"], "--rounds 0 is not positive"),
         (["step", "--row=8"], "unrecognized arguments: --row=8"),
         ([], "required: command"),

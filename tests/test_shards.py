@@ -139,3 +139,17 @@ def test_copies_are_found_by_name(tmp_path: Path) -> None:
     for copy in range(3):
         shards.write(tmp_path, shards.copy_name("en.train", copy), LINES[copy:])
     assert [len(shard) for shard in shards.read_copies(tmp_path, "en.train")] == [5, 4, 3]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_counting_a_large_text_does_not_keep_it_in_memory(tmp_path: Path) -> None:
+    def mapped_kb() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(x for x in lines if x.startswith("RssFile")).split()[1])
+
+    for part in range(4):
+        shards.write(tmp_path, "en", [np.full(4_000_000, 7)], part, np.uint16)  # 8 MB
+    shard = shards.read(tmp_path, "en")
+    before = mapped_kb()
+    assert shard.counts(8).tolist() == [0] * 7 + [16_000_000]
+    assert mapped_kb() - before < 12_000

@@ -4,6 +4,7 @@ feeds it.
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py input                   windows/s delivered over windows/s trained on
+    python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
     python tools/bench.py step --rows 8 --no-compile --json bench.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
@@ -27,11 +28,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.benchmarks.input import input_pipeline
+from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.step import masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax.errors import InputError, unknown
 
-COMMANDS = {"step": step, "masks": masks, "input": input_pipeline}
+COMMANDS = {"step": step, "masks": masks, "input": input_pipeline, "prepare": prepare_text}
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,7 +55,10 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
         parser.add_argument(f"--{field.name}", type=kind, default=field.default)
     for name, default in (("rounds", 5), ("steps", 5), ("threads", 2), ("matmul", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--corpus_mb", type=int, default=1000, help="the larger text of `input`")
+    parser.add_argument(
+        "--corpus_mb", type=int, default=1000, help="the larger text of `input`, `prepare`"
+    )
+    parser.add_argument("--text", help="files whose lines `prepare` takes (default: docstrings)")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")
     parser.add_argument("--json", type=Path, help="file to write the records to")

@@ -25,15 +25,19 @@ from xl_jax import cli, config_flags
 from xl_jax.config import Config, to_config_dict
 from xl_jax.errors import InputError
 
-CORPUS = flags.DEFINE_multi_string(
-    "corpus", [], "LANGUAGE=SPEC, once a language; instead of those of --config."
-)
-VOCAB = flags.DEFINE_string("vocab", None, "The same as --config.vocab.mode.")
-SIZE = flags.DEFINE_integer("size", None, "The same as --config.vocab.size.")
-OUT = flags.DEFINE_string("out", None, "Folder (default: --config.data.dir).")
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "Read a sample and tell what the work will take.")
-PROCESSES = flags.DEFINE_integer("processes", 0, "Processes (default: one a core).", 0)
-BEAM = flags.DEFINE_string("beam", None, "Run as Apache Beam pipelines with these flags of its.")
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Not at import: this file is also the --config that is read where none is given."""
+    text = "LANGUAGE=SPEC, once a language; instead of those of --config."
+    flags.DEFINE_multi_string("corpus", [], text)
+    flags.DEFINE_string("vocab", None, "The same as --config.vocab.mode.")
+    flags.DEFINE_integer("size", None, "The same as --config.vocab.size.")
+    flags.DEFINE_string("out", None, "Folder (default: --config.data.dir).")
+    flags.DEFINE_bool("dry_run", False, "Read a sample and tell what the work will take.")
+    flags.DEFINE_integer("processes", 0, "Processes (default: one a core).", 0)
+    flags.DEFINE_string("beam", None, "Run as Apache Beam pipelines with these flags of its.")
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -48,16 +52,16 @@ def main() -> None:
     from xl_jax.data.prepare import place_of, prepare
 
     config = asked()
-    out = OUT.value or config.data.dir
-    if DRY_RUN.value:
-        print(plan.text(plan.estimate(config, PROCESSES.value)))
+    out = FLAGS.out or config.data.dir
+    if FLAGS.dry_run:
+        print(plan.text(plan.estimate(config, FLAGS.processes)))
         return
     if not out:
         raise InputError("where to? name a folder with --out")
     if place_of(config, Path(out)).exists():
         print(f"{place_of(config, Path(out))} is there already")
-    with Processes(PROCESSES.value) as processes:
-        run = Beam(shlex.split(BEAM.value)) if BEAM.value is not None else processes
+    with Processes(FLAGS.processes) as processes:
+        run = Beam(shlex.split(FLAGS.beam)) if FLAGS.beam is not None else processes
         data = prepare(config, Path(out), run=run)
     print((data.folder / "report.txt").read_text())
     print(f"prepared: {data.folder}; for training add --config.data.dir={out}")
@@ -69,11 +73,11 @@ def asked() -> Config:
     Raises:
       InputError: no corpus, one that is not LANGUAGE=SPEC, or what `Config` refuses.
     """
-    values = flags.FLAGS.config
+    values = FLAGS.config
     with values.unlocked():
-        if CORPUS.value:
+        if FLAGS.corpus:
             corpora: dict[str, str] = {}
-            for given in CORPUS.value:
+            for given in FLAGS.corpus:
                 language, _, spec = given.partition("=")
                 if not (language and spec) or language in corpora:
                     raise InputError(f"--corpus={given}: not LANGUAGE=SPEC, once a language")
@@ -82,10 +86,10 @@ def asked() -> Config:
             values.languages = tuple(corpora)
         elif not _names_config(sys.argv):
             raise InputError("which text? name it with --corpus LANGUAGE=SPEC or --config=FILE")
-    if VOCAB.value is not None:
-        values.vocab.mode = VOCAB.value
-    if SIZE.value is not None:
-        values.vocab.size = SIZE.value
+    if FLAGS.vocab is not None:
+        values.vocab.mode = FLAGS.vocab
+    if FLAGS.size is not None:
+        values.vocab.size = FLAGS.size
     return config_flags.config()
 
 
@@ -101,4 +105,5 @@ def _names_config(argv: Sequence[str]) -> bool:
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main, __doc__, parse)

@@ -10,7 +10,11 @@ from tools.benchmarks.torch_step import Arm
 
 
 def race(
-    arms: dict[str, Arm], rounds: int, steps: int, between: Callable[[], None] = lambda: None
+    arms: dict[str, Arm],
+    rounds: int,
+    steps: int,
+    between: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds a step, by arm and round. The arm that begins changes from round to round."""
     names = list(arms)
@@ -19,9 +23,9 @@ def race(
         between()
         first = r % len(names)
         for name in names[first:] + names[:first]:
-            start = time.perf_counter()
+            start = clock()
             arms[name](steps)
-            seconds[name].append((time.perf_counter() - start) / steps)
+            seconds[name].append((clock() - start) / steps)
     return seconds
 
 

@@ -32,7 +32,7 @@ from jaxtyping import Float, Int
 from xl_jax.data import docstrings, synthetic
 from xl_jax.data.clean import check_script
 from xl_jax.data.files import Files
-from xl_jax.data.source import Document, OnePart, Source, Subset, position
+from xl_jax.data.source import OnePart, Source, Subset
 from xl_jax.data.tfds import Tfds
 from xl_jax.errors import InputError, unknown
 
@@ -90,8 +90,13 @@ def open_corpora(specs: Mapping[str, str]) -> dict[str, Corpus]:
                 raise unknown(f"base of the twin {language}", corpus.base, known)
             if not corpus.own_text:
                 base = corpora[corpus.base]
-                same = {"source": base.source, "script": base.script, "prose": base.prose}
-                corpora[language] = dataclasses.replace(corpus, share=base.share, **same)
+                corpora[language] = dataclasses.replace(
+                    corpus,
+                    source=base.source,
+                    share=base.share,
+                    script=base.script,
+                    prose=base.prose,
+                )
     return corpora
 
 
@@ -107,11 +112,6 @@ def splits(
     kept = heldout + test
     part = np.minimum(((places - kept) / (1 - kept) * parts).astype(np.int64), parts - 1)
     return np.where(places < heldout, HELDOUT, np.where(places < kept, TEST, part))
-
-
-def split_of(document: Document, heldout: float, test: float, parts: int) -> int:
-    """Where one document belongs, see `splits`."""
-    return int(splits(np.array([position(document)]), heldout, test, parts)[0])
 
 
 def assign_parts(corpora: Mapping[str, Corpus]) -> dict[str, tuple[int, int]]:
@@ -130,7 +130,8 @@ class _Keys:
     """The `key=value` pairs of a spec, taken one after the other; what is left over is unknown."""
 
     def __init__(self, spec: str, tail: str) -> None:
-        self._spec, self._asked = spec, []
+        self._spec = spec
+        self._asked: list[str] = []
         self._values: dict[str, str] = {}
         for item in filter(None, tail.split(",")):
             name, found, value = item.partition("=")

@@ -84,6 +84,9 @@ class Files:
                 filled += weight
         return [tuple(part) for part in parts]
 
+    def size(self) -> int:
+        return sum(n * (_RATIO if _ending(p) in _OPENERS else 1) for p, n in self._sizes.items())
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for path, start, end in part:
             if not self._sizes.get(path, 1):
@@ -149,7 +152,7 @@ class Files:
                         return
 
 
-_OPENERS: dict[str, Callable[[str, str], Any]] = {
+_OPENERS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
@@ -183,7 +186,8 @@ def _gather(
         line = line.strip()
         long = length + len(line) > LONGEST_DOCUMENT
         if document and (ends or long):
-            counts["cut_documents"] += long and not ends
+            if not ends:
+                counts["cut_documents"] += 1
             yield document
             document, length = [], 0
         owned = owned or ends
@@ -209,20 +213,21 @@ class _Reader:
             start += self._skip_line(end) - 1
         self._start = self._position = start
 
-    def blocks(self, end: int, size: int = BLOCK) -> Iterator[list[str]]:
-        """The lines that begin before byte `end`; they are whole, and those dropped leave a mark
-        that is neither text nor blank."""
+    def blocks(self, end: int, size: int = 0) -> Iterator[list[str]]:
+        """The lines that begin before byte `end`, about `size` bytes of them at a time (0 = BLOCK);
+        they are whole, and those dropped leave a mark that is neither text nor blank."""
         while self._position < end:
-            data = self._file.read(min(size, end - self._position))
+            data = self._file.read(min(size or BLOCK, end - self._position))
             if not data:
                 return
             if data[-1:] != b"\n":
                 data += self._file.readline(LONGEST_LINE)
-            self._counts["bytes"] += len(data)
-            self._position += len(data)
             last = data.rfind(b"\n", 0, -1) + 1
-            if len(data) - last > LONGEST_LINE:
-                self._position += 0 if data[-1:] == b"\n" else self._skip_line(sys.maxsize)
+            long = len(data) - last > LONGEST_LINE
+            rest = self._skip_line(sys.maxsize) if long and data[-1:] != b"\n" else 0
+            self._counts["bytes"] += len(data) + rest
+            self._position += len(data) + rest
+            if long:
                 self.drop("long_lines", data.count(b"\n", 0, last), "longer than 8 MiB", False)
                 data = data[:last] + _DROPPED.encode()
             lines = self._decode(data)

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from xl_jax.data import whole
+
 SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
 PIECES_A_PROCESS = 4  # fewer are not worth starting a process for
 
@@ -34,7 +36,7 @@ class Piece(NamedTuple):
     record: Path
 
     def do(self) -> None:
-        write_whole(self.record, json.dumps(self.function(*self.arguments)))
+        whole.write(self.record, json.dumps(self.function(*self.arguments)))
 
 
 Run = Callable[[Sequence[Piece], str], None]  # does the pieces, in any order; a label for people
@@ -124,16 +126,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A file that is there with all its content, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ sampled or encoded. Every pass reads the text anew, so that memory does not grow
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -20,15 +20,16 @@ from xl_jax.data import duplicates, shards, twins, vocab
 from xl_jax.data.clean import Cleaner
 from xl_jax.data.codeswitch import CodeSwitch
 from xl_jax.data.corpora import HELDOUT, TEST, Corpus, assign_parts, open_corpora, splits
-from xl_jax.data.jobs import write_whole
 from xl_jax.data.source import Document, Part, positions
 from xl_jax.data.vocab import Vocabulary
+from xl_jax.data.whole import replacing
 from xl_jax.randomness import Purpose, generator
 
 PART = 8 << 20  # bytes of text in a part, about: a few seconds of work
 MOST_PARTS = 256  # of a corpus; larger ones have larger parts, for every part is two open files
 DOCUMENTS_AT_ONCE = 1000  # cleaned and encoded,
 CHARACTERS_AT_ONCE = 1 << 21  # or fewer long ones
+WORDS = 5_000_000  # characters of a text, about, whose words are counted for the domain distance
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class Opened:
         """The language whose text this one reads: itself, or the base of a twin."""
         return language if language in self.owners else self.corpora[language].base
 
+    def measured(self, language: str) -> range:
+        """The parts by which a text is measured, and that the vocabulary learns from: all of them,
+        or, of a large text, as many as it takes, from everywhere in it."""
+        share = measured_share(self.config, self.corpora[language])
+        return range(0, len(self.parts[language]), int(1 / share))
+
     @cached_property
     def dtype(self) -> type:
         return shards.smallest_dtype(self.vocabulary.size)
@@ -98,7 +105,7 @@ class Opened:
             drop = duplicates.Dropped(folder, self.owner(language), index)
         for read in _some(corpus.source.documents(self.parts[language][index], counts)):
             counts["documents"] += len(read)
-            documents = [x for document in read if (x := clean(document, counts))]
+            documents = list(clean.many(read, counts))
             where = positions(documents)
             split = splits(where, data.heldout, data.test, self.trains_on[language][1])
             if drop is not None:
@@ -117,6 +124,13 @@ def parts_of(corpus: Corpus) -> list[Part]:
     if len(parts) > MOST_PARTS:
         parts = corpus.source.parts(PART * -(-len(parts) // MOST_PARTS))
     return parts
+
+
+def measured_share(config: Config, corpus: Corpus) -> float:
+    """The share of a text, about, that is enough to choose from it what a vocabulary learns from,
+    as a character is 4 bytes or less; so measuring takes a bounded time."""
+    enough = 4 * max(config.vocab.sample, WORDS)
+    return min(1.0, enough / max(corpus.source.size(), 1))
 
 
 def _some(documents: Iterator[Document]) -> Iterator[list[Document]]:
@@ -149,32 +163,27 @@ def mark_duplicates(work: Work, language: str, index: int) -> int:
 
 
 def measure(work: Work, language: str, index: int) -> dict[str, int]:
-    """Lines and characters of a part's training text, whichever twin reads it."""
-    lines = characters = 0
-    for line in _training_lines(work, language, index):
-        lines += 1
-        characters += len(line)
-    return {"lines": lines, "characters": characters}
-
-
-def _training_lines(work: Work, language: str, index: int) -> Iterator[str]:
-    for split, documents in opened(work).batches(language, index, Counter()):
-        for document in compress(documents, split >= 0):
-            yield from document
-
-
-def sample(work: Work, language: str, index: int, shares: Mapping[str, float]) -> None:
-    """Writes the lines of a part's training text that the vocabulary learns from."""
-    lines = _training_lines(work, language, index)
-    chosen = [x for x in lines if vocab.chosen(x, shares[language], work.seed)]
-    path = _sample(work, language, index)
+    """Lines and characters of a part's training text, whichever twin reads it; writes the lines
+    that the vocabulary may learn from: its own choice, when all sizes are known, is among them."""
+    o, path = opened(work), _sample(work, language, index)
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, "".join([f"{line}\n" for line in chosen]))
+    parts = len(o.measured(language)) / len(o.parts[language])
+    share = min(1.0, measured_share(o.config, o.corpora[language]) / parts)
+    n = characters = 0
+    with replacing(path) as file:
+        for split, documents in o.batches(language, index, Counter()):
+            lines = list(chain.from_iterable(compress(documents, split >= 0)))
+            n += len(lines)
+            characters += sum(map(len, lines))
+            if share < 1:
+                lines = [x for x in lines if vocab.chosen(x, share, work.seed)]
+            file.write("".join([f"{line}\n" for line in lines]).encode())
+    return {"lines": n, "characters": characters}
 
 
 def sampled(o: Opened, language: str) -> Iterator[str]:
-    """The lines that `sample` wrote, of all parts."""
-    for index in range(len(o.parts[language])):
+    """The lines that `measure` wrote, of all the parts that it read."""
+    for index in o.measured(language):
         with _sample(o.work, language, index).open(encoding="utf-8", newline="\n") as file:
             for line in file:
                 yield line[:-1]

@@ -11,6 +11,7 @@ from xl_jax.data import shards, vocab
 from xl_jax.data.clean import Cleaner
 from xl_jax.data.corpora import Corpus, assign_parts, open_corpora
 from xl_jax.data.jobs import cores
+from xl_jax.data.passes import measured_share
 from xl_jax.data.vocab import Vocabulary
 from xl_jax.errors import InputError
 
@@ -59,7 +60,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
     learning = (time.perf_counter() - start) * _learned(config, own) / max(learned, 1)
 
     processes = processes or cores()
-    languages, work, disk = {}, 0.0, 0.0
+    languages, work, disk, chosen_from = {}, 0.0, 0.0, 0.0
     for language, corpus in corpora.items():
         sample = samples[language if language in samples else corpus.base]
         share = 1 / assign_parts(corpora)[language][1]  # of the training text
@@ -69,7 +70,11 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
         encoding = time.perf_counter() - start
         kept = config.data.heldout + config.data.test
         tokens = round(tokens * sample.scale * (kept + (1 - kept) * share * copies))
-        passes_over = 1 + (2 + config.clean.duplicates) * (language in samples)
+        passes_over = 1.0
+        if language in samples:
+            measured = measured_share(config, corpus)
+            passes_over += measured + config.clean.duplicates
+            chosen_from += measured * sample.whole
         work += sample.scale * (passes_over * sample.seconds + encoding * share * copies)
         lines = round(len(sample.lines) * sample.scale)
         disk += tokens * shards.smallest_dtype(vocabulary.size)().itemsize + 8 * lines * share
@@ -85,7 +90,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
         "asked": config.vocab.size,
         "processes": processes,
         "seconds": learning + work / processes,
-        "disk": disk * (2 if config.data.tokens else 1) + _learned(config, own),
+        "disk": disk * (2 if config.data.tokens else 1) + chosen_from,
         "kept": disk,
     }
 
@@ -109,26 +114,29 @@ def text(plan: Mapping[str, Any]) -> str:
 
 
 def _read(config: Config, language: str, corpus: Corpus) -> Sample:
-    places = corpus.source.parts(BYTES)
+    places, whole = corpus.source.parts(BYTES), corpus.source.size()
     chosen = places[:: -(-len(places) // PLACES)]
+    all_of_it = len(chosen) == len(places)
     clean = Cleaner(config.clean, corpus.script, corpus.prose)
     counts: Counter[str] = Counter()
     lines: list[str] = []
     documents = size = 0
     start = time.perf_counter()
     for part in chosen:
-        here = 0
+        before, here = counts["bytes"], 0
         for document in corpus.source.documents(part, counts):
-            here += sum(len(line.encode()) + 1 for line in document)
+            read = counts["bytes"] - before
+            if whole and here >= BYTES and read > here:  # the next block of an undivided part
+                all_of_it = False
+                break
+            here = read
             lines += clean(document, counts)
             documents += 1
-            if here >= BYTES:
-                break
         size += here
     seconds = time.perf_counter() - start
     if not lines:
         raise InputError(f"corpus of {language}, {corpus.spec!r}: no line of text")
-    return Sample(lines, documents, size, corpus.source.size(), seconds)
+    return Sample(lines, documents, size, size if all_of_it else whole, seconds)
 
 
 def _vocabulary(
@@ -147,7 +155,7 @@ def _vocabulary(
                 config.seed,
             )
         except InputError:
-            if asked.size < 100:
+            if asked.size < 32:
                 raise
             asked = replace(asked, size=asked.size // 2, sizes="")
 
@@ -162,7 +170,7 @@ def _learned(config: Config, samples: Mapping[str, Sample]) -> float:
     return sum(share[x] * size.characters for x, size in sizes.items())
 
 
-def _size(n: float) -> str:
+def _size(n: float | int) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" or n >= 10 else f"{n:.1f} {unit}"

@@ -19,7 +19,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from xl_jax.config import Config
-from xl_jax.data import gold, jobs, passes, shards, summary
+from xl_jax.data import gold, jobs, passes, shards, summary, whole
 from xl_jax.data import vocab as vocabularies
 from xl_jax.data.corpora import Corpus, open_corpora
 from xl_jax.data.passes import Work
@@ -41,7 +40,7 @@ from xl_jax.errors import InputError
 FORMAT = 2  # of the folder; part of its name
 
 Log = Callable[[str], None]
-Records = dict[str, list[dict[str, Any]]]  # language -> what each pass over a part returned
+Records = dict[str, list[Any]]  # language -> what each pass over a part returned
 
 
 @dataclass(frozen=True)
@@ -152,12 +151,16 @@ def read(place: Path) -> Prepared:
         return {x: shards.read(place, f"{x}.{kind}") for x in names}
 
     return Prepared(
-        vocabulary,
-        {x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
-        *map(every, ("heldout", "test", "gold", "order", "words")),
-        np.load(place / "counts.npy"),
-        header,
-        place,
+        vocabulary=vocabulary,
+        copies={x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
+        heldout=every("heldout"),
+        test=every("test"),
+        gold=every("gold"),
+        order=every("order"),
+        words=every("words"),
+        counts=np.load(place / "counts.npy"),
+        header=header,
+        folder=place,
     )
 
 
@@ -176,7 +179,7 @@ def _make(
         shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names
         folder.mkdir()
         created = secrets.token_hex(8)
-        jobs.write_whole(marker, json.dumps({"created": created, "inputs": inputs}))
+        whole.write(marker, json.dumps({"created": created, "inputs": inputs}))
     else:
         log(f"going on with what {folder} holds")
     created = json.loads(marker.read_text())["created"]
@@ -187,8 +190,10 @@ def _make(
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for name in ("parts", "records", "sample", "duplicates"):
+    for name in ("parts", "records", "sample", "duplicates", "vocabulary"):
         shutil.rmtree(folder / name, ignore_errors=True)
+    for left in folder.glob(".*.tmp"):  # of a killed process
+        left.unlink()
     folder.rename(place)
     (place / marker.name).unlink()
 
@@ -197,12 +202,18 @@ def _write(work: Work, asked: dict, log: Log, run: jobs.Run) -> None:
     """Every stage; what a killed process finished is taken from its records."""
     o, folder, config = passes.opened(work), work.folder, work.config
 
+    def every(language: str) -> range:
+        return range(len(o.parts[language]))
+
     def over_parts(
-        stage: str, function: Callable[..., Any], languages: Iterable[str], *more: Any
+        stage: str,
+        function: Callable[..., Any],
+        languages: Iterable[str],
+        indices: Callable[[str], range] = every,
     ) -> Records:
-        """The results of `function(work, language, part, *more)` for every part."""
-        parts = [(x, index) for x in languages for index in range(len(o.parts[x]))]
-        arguments = {f"{x}.{index:05d}": (work, x, index, *more) for x, index in parts}
+        """The results of `function(work, language, part)` for every part, or those given."""
+        parts = [(x, index) for x in languages for index in indices(x)]
+        arguments = {f"{x}.{index:05d}": (work, x, index) for x, index in parts}
         found = jobs.each(function, arguments, folder / "records" / stage, run, stage)
         records: Records = {x: [] for x in languages}
         for (language, _), result in zip(parts, found.values(), strict=True):
@@ -213,19 +224,18 @@ def _write(work: Work, asked: dict, log: Log, run: jobs.Run) -> None:
         over_parts("hashes of lines", passes.find_duplicates, o.owners)
         over_parts("duplicates", passes.mark_duplicates, o.owners)
     sizes = {}
-    for language, records in over_parts("measure", passes.measure, o.owners).items():
-        sizes[language] = Size(*(sum(r[x] for r in records) for x in Size._fields))
+    for language, records in over_parts("measure", passes.measure, o.owners, o.measured).items():
+        factor = len(o.parts[language]) / len(records)
+        found = (round(factor * sum(r[x] for r in records)) for x in Size._fields)
+        sizes[language] = Size(*found)
         if not sizes[language].lines:
             spec = o.corpora[language].spec
             raise InputError(f"corpus of {language}, {spec!r}: no line of text")
 
-    own = {x: size for x, size in sizes.items() if not o.corpora[x].base}
-    most = {x: min(1.0, summary.WORDS / size.characters) for x, size in sizes.items()}
-    over_parts("sample", passes.sample, sizes, most | vocabularies.shares(config.vocab, own))
     if not (folder / "vocab.json").exists():
         v = config.vocab
         log(f"vocabulary: {v.mode}, {v.type}, {v.size} pieces a model")
-        _train_vocabulary(work, own)
+        _train_vocabulary(work, {x: n for x, n in sizes.items() if not o.corpora[x].base})
 
     encoded = over_parts("encode", passes.encode, o.corpora)
     kept = _gather(work, encoded, run)
@@ -239,8 +249,8 @@ def _write(work: Work, asked: dict, log: Log, run: jobs.Run) -> None:
     gold.write(folder, o.corpora, o.vocabulary, counts)
     report = summary.summarise(o, encoded, kept, counts)
     record = json.dumps(report, indent=1, ensure_ascii=False)
-    jobs.write_whole(folder / "report.json", record + "\n")
-    jobs.write_whole(folder / "report.txt", summary.text(report) + "\n")
+    whole.write(folder / "report.json", record + "\n")
+    whole.write(folder / "report.txt", summary.text(report) + "\n")
     languages = {
         x: {
             "spec": o.corpora[x].spec,
@@ -253,7 +263,7 @@ def _write(work: Work, asked: dict, log: Log, run: jobs.Run) -> None:
         for i, (x, size) in enumerate(kept.items())
     }
     header = {**asked, "digest": o.vocabulary.digest, "languages": languages}
-    jobs.write_whole(folder / "header.json", json.dumps(header, indent=1) + "\n")
+    whole.write(folder / "header.json", json.dumps(header, indent=1) + "\n")
 
 
 def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
@@ -267,11 +277,13 @@ def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
         {x: c.shift for x, c in o.corpora.items() if c.base},
         work.seed,
         sizes,
+        {x: len(o.measured(x)) / len(o.parts[x]) for x in sizes},
     )
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        vocabulary.save(Path(temporary))
-        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
-            path.replace(folder / path.name)
+    temporary = folder / "vocabulary"
+    temporary.mkdir(exist_ok=True)
+    vocabulary.save(temporary)
+    for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
+        path.replace(folder / path.name)
 
 
 def _gather(work: Work, encoded: Records, run: jobs.Run) -> dict[str, dict[str, int]]:

@@ -9,20 +9,20 @@ uint16 where the vocabulary allows, else int32: the sizes of the two files tell 
 import errno
 import glob
 import mmap
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import DTypeLike
 
 from xl_jax.data.special import EOS, PAD
+from xl_jax.data.whole import replacing
 from xl_jax.errors import InputError
 
 LINES_AT_ONCE = 4096  # written and iterated in blocks: fast, and memory does not grow with the text
@@ -92,6 +92,7 @@ class Shard:
         for tokens, _ in self.parts:
             for first in range(0, len(tokens), TOKENS_AT_ONCE):
                 total += np.bincount(tokens[first : first + TOKENS_AT_ONCE], minlength=size)
+            _advise(tokens, mmap.MADV_DONTNEED)  # or the whole text would stay in this process
         total[EOS] -= len(self)
         return total
 
@@ -145,10 +146,7 @@ class Shard:
         then fetches 4 KB a window instead of 128, at twice the windows/s; reading in order from a
         cold disk gets slower."""
         for mapped in (each for part in self.parts for each in part):
-            while isinstance(mapped, np.ndarray):
-                mapped = mapped.base
-            if isinstance(mapped, mmap.mmap):
-                mapped.madvise(mmap.MADV_RANDOM)
+            _advise(mapped, mmap.MADV_RANDOM)
 
     def _across(self, place: int, row: np.ndarray) -> None:
         """Fills a row that goes on in the next part, or ends with the text."""
@@ -159,6 +157,15 @@ class Shard:
                 found = tokens[start : start + len(row) - done]
                 row[done : done + len(found)] = found
                 done += len(found)
+
+
+def _advise(array: np.ndarray, advice: int) -> None:
+    """Tells the system how a memory-mapped array will be used."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap):
+        owner.madvise(advice)
 
 
 def _edges(sizes: Sequence[int]) -> np.ndarray:
@@ -200,7 +207,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         self._starts.unlink(missing_ok=True)  # of an older part, whose tokens go now
-        self._file = self._files.enter_context(_replacing(self._tokens))
+        self._file = self._files.enter_context(replacing(self._tokens))
         return self
 
     def add(self, lines: Sequence[np.ndarray]) -> None:
@@ -224,7 +231,7 @@ class Writer:
     def __exit__(self, *error: Any) -> None:
         self._files.__exit__(*error)
         if error[0] is None:
-            with _replacing(self._starts) as file:
+            with replacing(self._starts) as file:
                 np.save(file, np.frombuffer(self._edges, np.int64))
 
 
@@ -313,15 +320,3 @@ def _open(tokens: Path, starts: Path) -> Part:
     if n == 0:  # an empty file cannot be mapped
         return Part(np.zeros(0, np.uint16), edges)
     return Part(np.asarray(np.memmap(tokens, dtype, mode="r")), edges)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place at `path` when it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -24,6 +24,10 @@ class Source(Protocol):
         """Portions of about `size` bytes of text where the source can be divided, in order."""
         ...
 
+    def size(self) -> int:
+        """Bytes of text that all parts have, about; 0 = a small corpus, only reading would tell."""
+        ...
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         """The documents that begin in `part`.
 
@@ -43,6 +47,9 @@ class OnePart:
     def parts(self, size: int) -> list[Part]:
         return [()]
 
+    def size(self) -> int:
+        return 0
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for line in self._lines():
             counts["bytes"] += len(line.encode()) + 1
@@ -51,11 +58,11 @@ class OnePart:
 
 class Subset:
     """The documents of another source whose hash falls under `share`: a random subset that does
-    not depend on the rest of the corpus, nor on how documents are split (`corpora.split_of`)."""
+    not depend on the rest of the corpus, nor on how documents are split (`corpora.splits`)."""
 
     def __init__(self, source: Source, share: float) -> None:
         self._source, self._share = source, share
-        self.parts = source.parts
+        self.parts, self.size = source.parts, source.size
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for document in self._source.documents(part, counts):

@@ -10,12 +10,11 @@ from jaxtyping import Int
 
 from xl_jax.data import domain, overlap
 from xl_jax.data.codeswitch import expected_share
-from xl_jax.data.passes import Opened, sampled
+from xl_jax.data.passes import WORDS, Opened, sampled
 from xl_jax.data.source import position
 from xl_jax.data.special import UNK
 
 SPLITS = ("train", "heldout", "test")
-WORDS = 5_000_000  # characters of a text, about, whose words are counted for the domain distance
 
 # What the passes count beside the lines that cleaning changes or drops.
 _OTHER = ("bytes", "documents", "words", "in_dictionary", "switched")
@@ -80,7 +79,7 @@ def summarise(
     }
 
 
-def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, float] | None:
+def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, Any] | None:
     """Shares of the words of the training text, over all copies."""
     words = tally.get("words", 0)
     if not words:

@@ -76,6 +76,9 @@ class Tfds:
         step = max(int(size / max(self._bytes, 1)), 1)
         return [(i, min(i + step, self._length)) for i in range(0, self._length, step)]
 
+    def size(self) -> int:
+        return round(self._length * self._bytes)
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         from tensorflow_datasets.proto import tf_example_generated_pb2
 

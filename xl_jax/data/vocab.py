@@ -204,6 +204,7 @@ def train(
     shifts: Mapping[str, float | None],
     seed: int,
     sizes: Mapping[str, Size] | None = None,
+    read: Mapping[str, float] | None = None,
 ) -> Vocabulary:
     """Train the vocabulary of a run.
 
@@ -213,8 +214,9 @@ def train(
       bases: for every language of the run, in whose model it is written (its own, or its base's).
       shifts: the share of a twin's pieces that is renamed; None or absent = what the mode says.
       seed: of the choice of lines to learn from.
-      sizes: of the texts, which are counted first if it is not given. The texts may then already
-        leave out the lines that `chosen` leaves out.
+      sizes: of the texts, which are counted first if it is not given.
+      read: `texts` give so much of each text, 1 if it is not given; they may also leave out lines
+        that `chosen` leaves out.
 
     Raises:
       InputError: a text without lines, sizes or shifts that do not fit the mode, or a size that a
@@ -233,8 +235,9 @@ def train(
 
     def sample(language: str) -> Iterator[str]:
         left = int(keep[language] * sizes[language].characters)
+        share = keep[language] / (read[language] if read else 1)
         for line in texts[language]():
-            if chosen(line, keep[language], seed) and len(line) <= left:
+            if chosen(line, share, seed) and len(line) <= left:
                 left -= len(line)
                 yield line
 

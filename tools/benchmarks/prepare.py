@@ -1,0 +1,150 @@
+"""Preparing text: against SentencePiece's own encoding of it, over two processes, and the memory it
+takes by size of the text."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+
+from tools.benchmarks.racing import race, spread
+from tools.benchmarks.torch_step import Arm, Shape
+from xl_jax.config import Config, Vocab
+from xl_jax.data import jobs, passes
+from xl_jax.data.corpora import open_corpora
+from xl_jax.data.prepare import prepare
+from xl_jax.data.source import all_documents
+
+LINES_AT_ONCE = 1000  # of the bare loop
+FILE_MB = 100
+PEAK = """
+import json, resource, sys
+from pathlib import Path
+from tools.benchmarks.prepare import config
+from xl_jax.data.jobs import Processes
+from xl_jax.data.prepare import prepare
+
+with Processes(1) as run:
+    prepare(config(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]), lambda _: None, run)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)  # KiB, on Linux
+"""
+
+
+def config(folder: str, pieces: int) -> Config:
+    """One language; its vocabulary learns from less than the smallest text, so that the memory this
+    takes is the same for all."""
+    vocab = Vocab(mode="disjoint", size=pieces, sample=500_000)
+    return Config(languages=("x",), corpora={"x": f"files:{folder}/*.txt"}, vocab=vocab)
+
+
+def prepare_text(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """MB/s of preparing over those of SentencePiece; over two processes; memory."""
+    corpus = open_corpora({"x": f"files:{args.text}" if args.text else "docstrings:"})["x"]
+    lines = [line for document in all_documents(corpus.source) for line in document]
+    print(f"text: {args.text or 'docstrings'}; {len(lines):,} lines, repeated in random orders")
+    return [*speed(args, lines, shape.vocab), *memory(args, lines, shape.vocab)]
+
+
+def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[str, Any]]:
+    """One record a figure and round, of one core by its own seconds and of two processes by the
+    clock. The passes over the text are timed, not learning the vocabulary nor the report, which
+    take a bounded time."""
+    records: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as place, jobs.Processes(2) as two:
+        folder = Path(place)
+        write(folder / "text", lines, max(1, args.corpus_mb // 20))
+        asked = config(str(folder / "text"), pieces)
+        vocabulary = prepare(asked, folder / "data", lambda _: None).vocabulary
+        work = passes.Work(folder / "work", "", asked, 0)
+        parts = range(len(passes.opened(work).parts["x"]))
+        measured = passes.opened(work).measured("x")
+        every = [x for d in all_documents(passes.opened(work).corpora["x"].source) for x in d]
+        megabytes = sum(len(x.encode()) + 1 for x in every) / 1e6
+        processor = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.models["x"])
+
+        def start() -> None:
+            shutil.rmtree(work.folder, ignore_errors=True)
+            work.folder.mkdir()
+            vocabulary.save(work.folder)
+
+        def bare(steps: int) -> float:
+            for first in range(0, len(every), LINES_AT_ONCE):
+                processor.encode(every[first : first + LINES_AT_ONCE], num_threads=1)
+            return 0.0
+
+        def in_processes(run: jobs.Run, steps: int) -> float:
+            start()
+            for function, indices in ((passes.measure, measured), (passes.encode, parts)):
+                name = function.__name__
+                arguments = {f"{i}": (work, "x", i) for i in indices}
+                jobs.each(function, arguments, work.folder / name, run, name)
+            return 0.0
+
+        one = jobs.Processes(1)
+        arms: dict[str, dict[str, Arm]] = {
+            "core": {"theirs": bare, "ours": lambda steps: in_processes(one, steps)},
+            "wall": {
+                "one": lambda steps: in_processes(one, steps),
+                "two": lambda steps: in_processes(two, steps),
+            },
+        }
+        arms["wall"]["two"](1)  # starts them
+        core = race(arms["core"], args.rounds, 1, clock=time.process_time)
+        wall = race(arms["wall"], args.rounds, 1)
+    theirs, ours = (np.array(x) for x in core.values())
+    one_s, two_s = (np.array(x) for x in wall.values())
+    found = {
+        "sentencepiece_mb_per_core_second": megabytes / theirs,
+        "prepare_mb_per_core_second": megabytes / ours,
+        "prepare_over_sentencepiece": theirs / ours,
+        "two_processes_over_one": one_s / two_s,
+    }
+    for metric, values in found.items():
+        for r, value in enumerate(values.tolist()):
+            records.append({"metric": metric, "mb": megabytes, "round": r, "value": value})
+    print(f"\n{megabytes:.0f} MB, a vocabulary of {pieces:,} pieces")
+    for metric, values in found.items():
+        print(f"{metric.replace('_', ' '):<34}{spread(values.tolist(), 2)}")
+    return records
+
+
+def memory(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[str, Any]]:
+    """Peak resident memory of a process that prepares a small and a large text, whole; a record
+    each."""
+    records: list[dict[str, Any]] = []
+    print(f"\n{'text, MB':>8}{'peak memory, MB':>17}")
+    for megabytes in (max(1, args.corpus_mb // 100), args.corpus_mb):
+        with tempfile.TemporaryDirectory() as place:
+            write(Path(place) / "text", lines, megabytes)
+            command = [sys.executable, "-c", PEAK, f"{place}/text", f"{place}/data", str(pieces)]
+            found = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak = json.loads(found.stdout)
+        records.append({"metric": "prepare_peak_mb", "mb": megabytes, "value": peak})
+        print(f"{megabytes:>8,}{peak:>17.0f}")
+    return records
+
+
+def write(folder: Path, lines: list[str], megabytes: int) -> None:
+    """Files of at most FILE_MB, so many MB together: the lines again and again, in new orders."""
+    folder.mkdir(parents=True)
+    text = shuffled(lines)
+    for first in range(0, megabytes, FILE_MB):
+        left = 1e6 * min(FILE_MB, megabytes - first)
+        with (folder / f"{first:05d}.txt").open("wb") as file:
+            while left > 0:
+                left -= file.write(next(text))
+
+
+def shuffled(lines: list[str]) -> Iterator[bytes]:
+    for seed in cycle(range(1 << 30)):
+        for i in np.random.default_rng(seed).permutation(len(lines)):
+            yield f"{lines[i]}\n".encode()
