@@ -81,7 +81,7 @@ def main() -> None:
     parts = ", ".join(f"{x} {n / 2**30:.2f}" for x, n in needs._asdict().items())
     print(f"memory of a chip: {needs.total / 2**30:.2f} of {gib} GiB ({parts})")
     print(f"operations a step: {flops_per_step(model) / 1e12:.1f} TFLOP of the model")
-    for kind, (number, size) in collectives(compiled.as_text()).items():
+    for kind, (number, size) in collectives(compiled.as_text() or "").items():
         print(f"  {kind}: {number} of {size / 2**20:,.1f} MiB in all")
     if needs.total > gib * 2**30:
         raise RuntimeError(f"does not fit: {needs.total / 2**30:.2f} GiB, a chip has {gib}")
