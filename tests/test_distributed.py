@@ -80,7 +80,11 @@ def processes(n: int, devices: int, *flags: str) -> list[subprocess.Popen]:
 
 def finish(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
     """(exit code, standard output, standard error) of each."""
-    return [(p.returncode, *texts) for p in started for texts in [p.communicate(timeout=500)]]
+    try:
+        return [(p.returncode, *texts) for p in started for texts in [p.communicate(timeout=900)]]
+    finally:
+        for process in started:
+            process.kill()
 
 
 @pytest.fixture(scope="module")

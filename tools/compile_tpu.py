@@ -38,6 +38,7 @@ def devices(name: str) -> tuple[list[Any], int]:
     # There is no TPU here to ask.
     os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost"}
     os.environ |= {"TPU_ACCELERATOR_TYPE": name, "JAX_PLATFORMS": "cpu"}
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
     import jax
     from jax.experimental import topologies
 
