@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ from xl_jax.config import (
 )
 from xl_jax.errors import InputError
 from xl_jax.mesh import make_mesh, one_device
-from xl_jax.pretrain import CtrlC, Interrupted, prefetch, pretrain, summarise
+from xl_jax.pretrain import CtrlC, Interrupted, check_room, prefetch, pretrain, summarise
 from xl_jax.report.show import show
 from xl_jax.rules import leaf_paths
 from xl_jax.rundir import Run
@@ -169,6 +170,20 @@ def test_a_run_of_another_config_is_refused_with_the_difference(whole: tuple[Run
         rundir.start(other, run.folder, **QUIET)
 
 
+def test_a_place_that_cannot_be_written_and_a_full_disk(
+    place: Path, whole: tuple[Run, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "file").write_text("")
+    with pytest.raises(InputError, match="file/run cannot be written: Not a directory"):
+        rundir.start(small(place), place / "file/run", **QUIET)
+    run = whole[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**4))
+        with pytest.raises(InputError, match="the disk has 0.00 GB left, a checkpoint takes 0.00"):
+            check_room(run, one_device())
+    check_room(run, one_device())
+
+
 def test_no_run_and_unknown_languages_are_errors(place: Path, whole: tuple[Run, State]) -> None:
     with pytest.raises(InputError, match="is no run directory"):
         rundir.load(place / "nowhere", **QUIET)
@@ -270,6 +285,8 @@ def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Pat
         (["--config.model.heads=5"], "model.heads = 5 does not divide model.width = 32"),
         (["--config.sharing=sep_l9"], "rule 'layer_9/.*' matches no parameter; near names: layer_"),
         (["--config.vocab.mode=local"], "embed/token is shared: make it private"),
+        (["--config.mesh.data=2"], "mesh data 2 x fsdp 1 x tensor 1 needs 2 devices; there are 1"),
+        (["--processes=here"], "--processes=here: not auto, nor HOST:PORT,NUMBER,ALL"),
         (["--config.model.positions=16"], "data.length = 32 is beyond model.positions = 16"),
     ],
 )

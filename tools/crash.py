@@ -21,16 +21,16 @@ sys.path.insert(0, str(ROOT))
 
 from xl_jax.errors import InputError
 
-SHORT = ("steps=2000", "log_every=20", "checkpoint_every=20", "eval_every=1000")
+SHORT = ("steps=1200", "log_every=20", "checkpoint_every=20", "eval_every=1000")
 SMALL = ("probe.sentences=50", "probe.words=50")  # measuring is not what is tested
 KINDS = ("starting", "training", "saving")
 
 
-def command(out: Path, name: str, flags: Sequence[str]) -> list[str]:
+def command(out: Path, name: str, file: str, flags: Sequence[str]) -> list[str]:
     """The same training, in a directory of its own."""
     config = [f"--config.{x}" for x in (*SHORT, *SMALL, f"data.dir={out / 'data'}")]
     places = [f"--workdir={out / name}", f"--compilation_cache={out / 'compiled'}"]
-    return [sys.executable, str(ROOT / "train.py"), *config, *places, *flags]
+    return [sys.executable, str(ROOT / "train.py"), f"--config={file}", *config, *places, *flags]
 
 
 def half_written(folder: Path) -> bool:
@@ -55,7 +55,7 @@ def live(call: Sequence[str], folder: Path, kind: str, seconds: float) -> bool:
         "training": trains,
         "saving": lambda: trains() and half_written(folder),
     }
-    with (folder.parent / "killed.log").open("a") as log:
+    with (folder.parent / f"{folder.name}.log").open("a") as log:
         process = subprocess.Popen(call, stdout=log, stderr=log, cwd=ROOT)
     try:
         while not reached[kind]():
@@ -74,7 +74,7 @@ def live(call: Sequence[str], folder: Path, kind: str, seconds: float) -> bool:
 def moments(kills: int, seed: int) -> Iterator[tuple[str, float]]:
     """(kind, seconds to wait) of every kill: each kind in turn."""
     draw = random.Random(seed)
-    longest = {"starting": 8.0, "training": 2.0, "saving": 0.02}
+    longest = {"starting": 8.0, "training": 1.0, "saving": 0.02}
     for i in range(kills):
         kind = KINDS[(i + 1) % len(KINDS)]
         yield kind, draw.uniform(0, longest[kind])
@@ -96,7 +96,8 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="an empty directory")
+    parser.add_argument("--config", default="configs/tiny.py")
     args, flags = parser.parse_known_args(argv)
     if args.out.exists() and any(args.out.iterdir()):
         raise InputError(f"--out={args.out} is not empty")
@@ -104,11 +105,14 @@ def main(argv: Sequence[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
     def to_the_end(name: str) -> None:
-        subprocess.run(command(out, name, flags), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        call = command(out, name, args.config, flags)
+        with (out / f"{name}.log").open("a") as log:
+            if subprocess.run(call, cwd=ROOT, stdout=log, stderr=log).returncode:
+                raise RuntimeError(f"the trainer failed, see {out / name}.log")
 
     to_the_end("whole")
-    killed, folder = command(out, "killed", flags), out / "killed"
-    (out / "killed").mkdir()
+    killed, folder = command(out, "killed", args.config, flags), out / "killed"
+    folder.mkdir()
     left: Counter[str] = Counter()
     for i, (kind, seconds) in enumerate(moments(args.kills, args.seed), 1):
         half = live(killed, folder, kind, seconds)

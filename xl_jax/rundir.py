@@ -5,6 +5,7 @@ config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.pn
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,12 +81,14 @@ class Run:
 
     def trained(self) -> tuple[int, sharing.Params]:
         """(step, stacked parameters), on one device, of the newest whole checkpoint, or of the best
-        one where the config names a language to judge by.
+        one where the config names a language to judge by and training has judged.
 
         Raises:
           InputError: there is none.
         """
-        found = restore(self, one_device(), best=bool(self.config.best))
+        where = one_device()
+        found = restore(self, where, best=True) if self.config.best else None
+        found = found or restore(self, where)
         if found is None:
             raise InputError(f"{self.folder}: no checkpoint yet; train first: python train.py")
         step, state = found
@@ -97,8 +100,8 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     another mesh, the same slots in more or fewer sequential parts, and what else `HOW` names.
 
     Raises:
-      InputError: it holds a run of another config (with the differing fields), or bad input.
-      OSError: it cannot be written.
+      InputError: it holds a run of another config (with the differing fields), it cannot be written, or
+        bad input.
     """
     path = folder / "config.json"
     asked = to_dict(config)
@@ -112,7 +115,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
             )
     check_sharing(config)
     make_mesh(config)
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_writable(folder)
 
     def open_it() -> Run:
         run = _open(folder, config, log)
@@ -149,6 +152,15 @@ def restore(
     found = checkpoints.restore(state_shapes(run.model, mesh))
     checkpoints.close()
     return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _slots(config: dict[str, Any]) -> dict[str, Any]:
