@@ -100,8 +100,8 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     another mesh, the same slots in more or fewer sequential parts, and what else `HOW` names.
 
     Raises:
-      InputError: it holds a run of another config (with the differing fields), it cannot be written, or
-        bad input.
+      InputError: it holds a run of another config (with the differing fields); it cannot be
+        written; or bad input.
     """
     path = folder / "config.json"
     asked = to_dict(config)
