@@ -84,7 +84,7 @@ def test_the_compiled_step_tells_its_memory() -> None:
     tokens = 4 * (2 * 4 * toy.LENGTH + 2)
     assert needs is not None and needs.temporary > 0
     assert 0 <= needs.state - 3 * 4 * params - tokens < 1000  # counts of steps, padding
-    assert needs.extra < 1000  # the state is donated: only metrics are new
+    assert needs.extra < needs.state / 20  # the state is donated: metrics, and a table of pointers
 
 
 PROGRAM = """
