@@ -113,8 +113,8 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
                 f"{folder} holds a run of another config: {'; '.join(lines)}. "
                 "Name another directory with --workdir"
             )
-    check_sharing(config)
     make_mesh(config)
+    check_sharing(config)
     _check_writable(folder)
 
     def open_it() -> Run:
