@@ -5,27 +5,47 @@
     python train.py --config=configs/tiny.py --config.seed=1 --workdir=runs/seed1
 
 The run directory keeps config, tokens, checkpoints, metrics and results. The same command again
-continues an unfinished run, and repeats a finished one's table.
+continues an unfinished run, and repeats a finished one's table. Ctrl-C and SIGTERM save first.
+Several processes, one or many machines: docs/launch.md.
 """
 
 import sys
 
+from absl import flags
+
 from xl_jax import cli, config_flags
+
+PROCESSES = flags.DEFINE_string(
+    "processes",
+    None,
+    "This process among others: HOST:PORT,NUMBER,ALL, or auto: JAX finds out (default: one process "
+    "or what Slurm, a TPU slice on GKE, or xpk say).",
+)
+CACHE = flags.DEFINE_string(
+    "compilation_cache", None, "Folder that keeps compiled programs for the next start."
+)
 
 
 def main() -> None:
+    from xl_jax import distributed
+
+    distributed.start(PROCESSES.value, CACHE.value)
     from xl_jax.pretrain import Interrupted, pretrain
     from xl_jax.report.show import show
     from xl_jax.rundir import start
 
-    run = start(config_flags.config(), config_flags.workdir())
-    print(run.model.describe())
+    folder = config_flags.workdir()
+    run = start(config_flags.config(), folder, distributed.say)
+    distributed.say(run.model.describe())
     try:
-        pretrain(run)
+        pretrain(run, distributed.say)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
-        sys.exit(130)
-    show(run)
+        sys.exit(stop.code)
+    if distributed.several():  # measuring is one device's work
+        distributed.say(f"trained; measure it: python eval.py --workdir={folder}")
+    else:
+        show(run)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,21 @@ def test_masks(run):
     assert "\nall_private " in out
 
 
+def test_languages(run):
+    out, result = run("languages", "--rows=16", "--layers=3", "--rounds=1")
+    one = values(result, "seconds_per_step", "all_shared 1")
+    for arm in ("all_shared 16", "sep_l1_3 8", "sep_l1_3 16"):
+        ratio = np.divide(values(result, "seconds_per_step", arm), one)
+        np.testing.assert_allclose(values(result, "over_all_shared_1", arm), ratio)
+        assert f"\n{arm} " in out
+
+
+def test_compile(run):
+    out, result = run("compile", "--presets=sep_emb", "--rounds=1")
+    new, cached = (values(result, f"compile_seconds_{x}", "sep_emb") for x in ("new", "cached"))
+    assert len(new) == len(cached) == 1 and "\nsep_emb " in out
+
+
 def test_input(run, monkeypatch):
     tiny = input.tiny_model()
     assert tiny.config == from_dict(get_config()) and tiny.vocab_size == 1024
@@ -109,7 +124,7 @@ def test_prepare(run, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["mask"], "unknown command 'mask': did you mean 'masks'. known: input, masks, prep"),
+        (["mask"], "unknown command 'mask': did you mean 'masks'. known: "),
         (["step", "--rounds=0"], "--rounds 0 is not positive"),
         (["step", "--row=8"], "unrecognized arguments: --row=8"),
         ([], "required: command"),
@@ -128,7 +143,7 @@ def test_bad_input_is_one_line_and_exit_code_2():
 
 
 def test_rows_that_two_languages_cannot_share():
-    with pytest.raises(InputError, match="--rows 3 is not a multiple of 2"):
+    with pytest.raises(InputError, match="--rows 3 is not a multiple of 2, the slots"):
         step.shared_model(torch_step.Shape(rows=3), ("en", "fr"))
 
 

@@ -12,10 +12,11 @@ import pytest
 import toy
 
 from xl_jax import sharing
-from xl_jax.config import Batch, Optim
+from xl_jax.config import Batch, Mesh, Optim
 from xl_jax.data.special import N_SPECIAL, PAD
 from xl_jax.data.windows import Step
 from xl_jax.masking import mask_rows
+from xl_jax.mesh import make_mesh, step_shardings
 from xl_jax.model import SharedModel
 from xl_jax.randomness import Purpose, key
 from xl_jax.rules import leaf_paths
@@ -142,17 +143,37 @@ def test_accumulation_is_the_large_batch_also_with_unequal_token_counts() -> Non
     )
 
 
-def test_slots_over_eight_devices_give_the_single_device_result() -> None:
-    c = toy.config("sep_emb", batch=Batch(accum=1, slots=8, rows=4))
-    model, batches = toy.model(c), toy.steps(c, 2)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    slots = jax.NamedSharding(mesh, jax.P(None, None, "data"))
-    everywhere = jax.NamedSharding(mesh, jax.P())
-    step = make_step(model, 8)
-    state = jax.device_put(init_state(model), everywhere)
-    sharded, _ = step(state, jax.device_put(batches, slots))
-    assert len(jax.tree.leaves(sharded.params)[0].devices()) == 8
-    assert_close(sharded.params, train(model, batches).params, 5e-6)
+@pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2)])
+def test_a_mesh_of_eight_devices_gives_the_single_device_result(sizes: tuple[int, ...]) -> None:
+    c = toy.config("sep_emb", batch=Batch(accum=1, slots=8, rows=4), mesh=Mesh(*sizes))
+    model, batches, mesh = toy.model(c), toy.steps(c, 2), make_mesh(c)
+    start = init_state(model, mesh)
+    table = start.params["embed"]["token"]
+    assert len(table.devices()) == 8
+    part = (2, toy.VOCAB // sizes[2], 16 // sizes[1])  # both variants, never divided
+    assert table.addressable_shards[0].data.shape == part
+    assert_close(start, init_state(model), 0)
+    state, _ = make_step(model, 8, mesh)(start, jax.device_put(batches, step_shardings(mesh)))
+    assert_close(state.params, train(model, batches).params, 5e-6)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted() -> None:
+    model = toy.model(toy.config("all_private", skip_nonfinite=True))
+    batches, step = toy.steps(model.config, 2), make_step(model, 8)
+    whole, _ = step(init_state(model), batches)
+    state = init_state(model)
+    state.params["mlm"]["bias"] = state.params["mlm"]["bias"].at[0].set(jnp.nan)
+    before = jax.device_get(state)
+    after, metrics = step(state, batches)
+
+    def of(tree: Any, language: int) -> Any:
+        return jax.tree.map(lambda x: np.asarray(x[language]), (tree.params, tree.moments))
+
+    jax.tree.map(np.testing.assert_array_equal, of(after, 0), of(before, 0))
+    jax.tree.map(np.testing.assert_array_equal, of(after, 1), of(whole, 1))
+    assert int(after.step) == int(metrics["skipped"]) == 2
+    assert metrics["predicted"][0] == metrics["loss_sum"][0] == 0 < metrics["predicted"][1]
+    assert np.isfinite(metrics["grad_norm"])
 
 
 def test_metrics_are_sums_by_language_and_the_state_is_donated() -> None:
@@ -185,7 +206,7 @@ def test_a_batch_without_a_single_prediction_changes_nothing_but_decay() -> None
     model = toy.model(c)
     batches = toy.steps(c, 1)
     batches.tokens[:] = PAD
-    before = jax.device_get(model.init())
+    before = jax.device_get(init_state(model).params)
     assert_close(train(model, batches).params, before, 0)
 
 

@@ -3,6 +3,8 @@ feeds it.
 
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
+    python tools/bench.py languages               time of a step by number of languages, over one
+    python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
     python tools/bench.py step --rows 8 --no-compile --json bench.json
@@ -27,13 +29,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.benchmarks.compiling import compiling
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.prepare import prepare_text
-from tools.benchmarks.step import masks, step
+from tools.benchmarks.step import languages, masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax.errors import InputError, unknown
 
-COMMANDS = {"step": step, "masks": masks, "input": input_pipeline, "prepare": prepare_text}
+COMMANDS = {
+    "step": step,
+    "masks": masks,
+    "languages": languages,
+    "compile": compiling,
+    "input": input_pipeline,
+    "prepare": prepare_text,
+}
 
 
 class Parser(argparse.ArgumentParser):

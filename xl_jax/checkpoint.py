@@ -2,10 +2,16 @@
 
 Orbax loads a flipped byte in silence, so each step carries a digest of every leaf, computed where
 the leaf lives; a step whose leaves do not match is named and the one before it is used. A step can
-be restored onto another mesh than the one it was saved from.
+be restored onto another mesh than the one it was saved from. A step of another kind of run (other
+shapes, mask or vocabulary) is refused with the difference.
+
+    STEP/state    the arrays                      STEP/digests   path -> "float32[2, 16] digest"
+    STEP/about    what the caller said of it      STEP/metrics   the score (of a `best` folder)
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +20,42 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from xl_jax.config import difference
 from xl_jax.errors import InputError
 from xl_jax.rules import leaf_paths
 
 
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        return False  # the training loop asks, and it counts calls, not steps
+
+
 class Checkpoints:
-    """A folder of saved steps: the newest ones, or with `best` the one of the smallest score."""
+    """A folder of saved steps: the newest ones, or with `best` the one of the smallest score.
+
+    Args:
+      about: written beside every step, as JSON; a step that says something else in a field that
+        this one has is refused by `restore`.
+    """
 
     def __init__(
-        self, folder: Path, keep: int, log: Callable[[str], None] = print, best: bool = False
+        self,
+        folder: Path,
+        keep: int,
+        log: Callable[[str], None] = print,
+        best: bool = False,
+        about: Mapping[str, Any] | None = None,
     ):
         self.log, self.best = log, best
+        self.about: dict[str, Any] = json.loads(json.dumps(about or {}))  # as it will be read
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             cleanup_tmp_directories=True,
             best_fn=(lambda scores: scores["score"]) if best else None,
             best_mode="min",
         )
-        self.manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        with _one_line(f"{folder}: cannot be used"):
+            self.manager = _Manager(folder.absolute(), options=options)
 
     @property
     def latest(self) -> int | None:
@@ -41,6 +65,9 @@ class Checkpoints:
     def save(self, step: int, state: Any, score: float | None = None) -> None:
         """Starts writing `state`; returns before it is on disk (see `wait`). The caller may donate
         its buffers next. `score` (of a `best` folder): only a smaller one than before is written.
+
+        Raises:
+          RuntimeError: this step, or the one before it, cannot be written.
         """
         if step == self.latest:
             return
@@ -51,14 +78,16 @@ class Checkpoints:
         digests = leaf_digests(state)
         one = jax.process_count() == 1
         state = jax.device_get(state) if one else jax.tree.map(jnp.copy, state)
-        self.manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                digests=ocp.args.JsonSave(digests),
-            ),
-            metrics=None if score is None else {"score": score},
-        )
+        with _one_line(f"{self.manager.directory}: saving step {step} failed"):
+            self.manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    digests=ocp.args.JsonSave(digests),
+                    about=ocp.args.JsonSave(self.about),
+                ),
+                metrics=None if score is None else {"score": score},
+            )
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """(step, state) of the newest step that is whole, None where there is no step at all.
@@ -67,12 +96,14 @@ class Checkpoints:
           like: a state of the same structure: arrays, or shapes with shardings: where it will live.
 
         Raises:
-          InputError: checkpoints are there, and none is whole.
+          InputError: checkpoints are there, and none is whole; or they are of another kind of run.
         """
         steps = sorted(self.manager.all_steps(), reverse=True)
         for step in steps:
             try:
                 return step, self._read(step, like)
+            except InputError:
+                raise
             except Exception as error:  # Orbax raises many kinds for a damaged folder
                 first = str(error).strip().splitlines()[0][:200]
                 self.log(f"checkpoint of step {step} is damaged: {first}")
@@ -81,8 +112,9 @@ class Checkpoints:
         return None
 
     def wait(self) -> None:
-        """Returns when every save is on disk."""
-        self.manager.wait_until_finished()
+        """Returns when every save is on disk. Raises RuntimeError: one could not be written."""
+        with _one_line(f"{self.manager.directory}: saving failed"):
+            self.manager.wait_until_finished()
 
     def close(self) -> None:
         self.wait()
@@ -90,17 +122,51 @@ class Checkpoints:
 
     def _read(self, step: int, like: Any) -> Any:
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        saved = self._read_json(step, "digests")
+        self._check_kind(step, saved, like)
         found = self.manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(target), digests=ocp.args.JsonRestore()
-            ),
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
         )
         digests = leaf_digests(found["state"])
-        wrong = [path for path in digests if digests[path] != found["digests"].get(path)]
+        wrong = [path for path in digests if digests[path] != saved[path]]
         if wrong:
             raise ValueError(f"the content of {', '.join(wrong[:3])} is not what was saved")
         return found["state"]
+
+    def _read_json(self, step: int, item: str) -> Any:
+        args = ocp.args.Composite(**{item: ocp.args.JsonRestore()})
+        return self.manager.restore(step, args=args)[item]
+
+    def _check_kind(self, step: int, saved: Mapping[str, str], like: Any) -> None:
+        """Raises InputError: the step holds other leaves than `like`, or says another `about`."""
+        shapes = {path: digest.rpartition(" ")[0] for path, digest in saved.items()}
+        lines = difference(
+            shapes, dict(zip(leaf_paths(like), map(_kind, jax.tree.leaves(like)), strict=True))
+        )
+        if (self.manager.directory / str(step) / "about").exists():  # older steps have none
+            said = self._read_json(step, "about")
+            for name in sorted(self.about.keys() & said.keys()):
+                lines = difference({name: said[name]}, {name: self.about[name]}) + lines
+        if lines:
+            more = f"; and {len(lines) - 4} more" if len(lines) > 4 else ""
+            raise InputError(
+                f"{self.manager.directory}: step {step} is of another run (there -> here): "
+                f"{'; '.join(lines[:4])}{more}"
+            )
+
+
+@contextmanager
+def _one_line(message: str) -> Iterator[None]:
+    """Turns what Orbax raises for an unwritable folder or a full disk into one line."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RuntimeError(f"{message}: {reason[:300]}") from error
+
+
+def _kind(x: Any) -> str:
+    return f"{x.dtype}{list(x.shape)}"
 
 
 def leaf_digests(tree: Any) -> dict[str, str]:
@@ -111,8 +177,7 @@ def leaf_digests(tree: Any) -> dict[str, str]:
     leaves = jax.tree.leaves(tree)
     sums = jax.device_get(_sums(leaves))
     digests = [
-        f"{x.dtype}{list(x.shape)} {int(a):08x}{int(b):08x}"
-        for x, (a, b) in zip(leaves, sums, strict=True)
+        f"{_kind(x)} {int(a):08x}{int(b):08x}" for x, (a, b) in zip(leaves, sums, strict=True)
     ]
     return dict(zip(leaf_paths(tree), digests, strict=True))
 

@@ -37,6 +37,10 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
         _fail(f"error: {error}", 2)
     except (FloatingPointError, RuntimeError) as error:
         _fail(f"error: {error}", 1)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        _fail(f"error: {error.filename}: {error.strerror}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 

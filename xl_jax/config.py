@@ -115,8 +115,11 @@ class Model:
     language_embedding: bool = False  # one private vector a language (XLM yes, XLM-R no)
     softmax: str = "all"  # over all pieces (paper) or own: those of the row's language
     dtype: str = "float32"  # of the matrix products: float32 or bfloat16
+    attention: str = "xla"  # or cudnn: the fused kernel of NVIDIA GPUs (bfloat16, no dropout in it)
+    remat: bool = False  # layers are computed again in the backward pass: less memory, more time
 
     def __post_init__(self) -> None:
+        _choice("model.attention", self.attention, ("xla", "cudnn"))
         _choice("model.norm", self.norm, ("post", "pre"))
         _choice("model.softmax", self.softmax, ("all", "own"))
         _choice("model.dtype", self.dtype, ("float32", "bfloat16"))
@@ -125,6 +128,12 @@ class Model:
             self.heads >= 1 and self.width % self.heads == 0,
             f"model.heads = {self.heads} does not divide model.width = {self.width}",
         )
+        if self.attention == "cudnn":
+            _check(
+                self.dtype == "bfloat16" and self.attention_dropout == 0,
+                "model.attention = 'cudnn' needs model.dtype = 'bfloat16' and "
+                f"model.attention_dropout = 0, not {self.dtype!r} and {self.attention_dropout}",
+            )
 
 
 @dataclass(frozen=True)
@@ -228,6 +237,7 @@ class Config:
     eval_every: int = 5000
     checkpoint_every: int = 5000
     keep: int = 2  # newest checkpoints kept
+    skip_nonfinite: bool = False  # leave out updates that are not finite, and count them, not stop
     best: str = ""  # also keep the step of this language's smallest held-out perplexity, for eval
     vocab: Vocab = Vocab()
     clean: Clean = Clean()

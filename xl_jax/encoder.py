@@ -92,14 +92,22 @@ class Attention(nn.Module):
         def project(name: str) -> jax.Array:
             return Linear((c.width,), (H, K), c, name=name)(x_NxD).reshape(B, T, H, K)
 
+        output = Linear((H, K), (c.width,), c, name="output")
         q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = project("query"), project("key"), project("value")
+        if c.attention == "cudnn":  # it takes lengths, so padding has to come last
+            mixed_BxTxHxK = jax.nn.dot_product_attention(
+                *(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK),
+                key_value_seq_lengths=real_BxT.sum(1, dtype=jnp.int32),
+                implementation="cudnn",
+            )
+            return output(mixed_BxTxHxK.reshape(B * T, H, K))
         scores_BxHxTxT = jnp.einsum("BTHK,BSHK->BHTS", q_BxTxHxK * K**-0.5, k_BxTxHxK)
         scores_BxHxTxT = scores_BxHxTxT.astype(jnp.float32)
         scores_BxHxTxT = jnp.where(real_BxT[:, None, None, :], scores_BxHxTxT, -1e30)
         weights_BxHxTxT = jax.nn.softmax(scores_BxHxTxT, axis=-1).astype(c.dtype)
         weights_BxHxTxT = nn.Dropout(c.attention_dropout)(weights_BxHxTxT, deterministic=not train)
         mixed_BxTxHxK = jnp.einsum("BHTS,BSHK->BTHK", weights_BxHxTxT, v_BxTxHxK)
-        return Linear((H, K), (c.width,), c, name="output")(mixed_BxTxHxK.reshape(B * T, H, K))
+        return output(mixed_BxTxHxK.reshape(B * T, H, K))
 
 
 def gelu(x: jax.Array) -> jax.Array:
@@ -177,7 +185,8 @@ class Encoder(nn.Module):
     def setup(self) -> None:
         c = self.config
         self.embed = Embed(c, self.vocab_size)
-        self.layers = [Layer(c, name=f"layer_{i}") for i in range(1, c.layers + 1)]
+        layer = nn.remat(Layer, static_argnums=(3,)) if c.remat else Layer  # 3: `train`
+        self.layers = [layer(c, name=f"layer_{i}") for i in range(1, c.layers + 1)]
         if c.norm == "pre":
             self.final_norm = Norm(c)
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from xl_jax.config import Batch, Config
+from xl_jax.config import Batch, Config, Model
 from xl_jax.data.windows import Batches, Step
 from xl_jax.errors import InputError, unknown
 from xl_jax.rules import apply_rules, leaf_paths
@@ -23,7 +23,8 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """The mesh of `config.mesh` over `devices` (default: the first ones of all processes').
 
     Raises:
-      InputError: fewer devices than asked, or a step that the mesh does not divide.
+      InputError: fewer devices than asked, a step that the mesh does not divide, or a backend that
+        lacks what the model asks for.
     """
     sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     devices = jax.devices() if devices is None else devices
@@ -35,7 +36,13 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
         raise InputError(
             f"{text} uses {need} of {len(devices)} devices: several processes have to use all"
         )
+    if jax.process_count() > config.batch.slots:
+        raise InputError(
+            f"{jax.process_count()} processes are more than a step's slots, batch.slots = "
+            f"{config.batch.slots}"
+        )
     _check_batch(config.batch, text, *sizes[:2])
+    check_backend(config.model, devices[0])
     return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:need])
 
 
@@ -43,6 +50,20 @@ def one_device(device: Any = None) -> Mesh:
     """A mesh of one device (of this process), whatever the run trained on."""
     devices = [device or jax.local_devices()[0]]
     return jax.make_mesh((1, 1, 1), AXES, (AxisType.Auto,) * 3, devices=devices)
+
+
+def check_backend(model: Model, device: Any) -> None:
+    """Raises InputError: `device` lacks the attention or the number format that the model names."""
+    if model.attention == "cudnn" and device.platform != "gpu":
+        raise InputError(
+            f"model.attention = 'cudnn' needs an NVIDIA GPU, this is {device.platform}: use 'xla'"
+        )
+    capability = getattr(device, "compute_capability", "")
+    if model.dtype == "bfloat16" and capability and float(capability) < 8:
+        raise InputError(
+            f"model.dtype = 'bfloat16' needs a GPU of compute capability 8.0 or more, {device} has "
+            f"{capability}: use 'float32'"
+        )
 
 
 def _check_batch(batch: Batch, text: str, data: int, fsdp: int) -> None:
@@ -65,7 +86,14 @@ def step_shardings(mesh: Mesh) -> Step:
     """Where the parts of K stacked steps live: slots over data, rows over fsdp."""
     tokens = PartitionSpec(None, None, "data", "fsdp")
     language = PartitionSpec(None, None, "data")
-    return Step(NamedSharding(mesh, tokens), NamedSharding(mesh, language))
+    return Step._make(NamedSharding(mesh, spec) for spec in (tokens, language))
+
+
+def step_shapes(batch: Batch, length: int, n: int, mesh: Mesh) -> Step:
+    """Shapes and shardings of n stacked steps."""
+    slots = (n, batch.accum, batch.slots)
+    shapes = zip(((*slots, batch.rows, length), slots), step_shardings(mesh), strict=True)
+    return Step._make(jax.ShapeDtypeStruct(x, np.int32, sharding=where) for x, where in shapes)
 
 
 def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
@@ -76,7 +104,8 @@ def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
       InputError: rules that do not fit, an unknown axis, a dimension that its axis does not divide.
     """
     axes = apply_rules(rules, params, "mesh.rules")
-    leaves, structure = jax.tree.flatten(params)
+    leaves = jax.tree.leaves(params)
+    structure: Any = jax.tree.structure(params)
     chosen = structure.flatten_up_to(axes)
     return structure.unflatten(
         [
@@ -116,15 +145,14 @@ def like_params(shardings: Any, params: Any, moments: Any, mesh: Mesh) -> Any:
 
 def load_steps(batches: Batches, first: int, n: int, mesh: Mesh) -> Step:
     """The n steps from `first` on, on their devices: a process reads only its devices' windows."""
-    c = batches.config
-    tokens_at, language_at = step_shardings(mesh)
+    shapes: Any = step_shapes(batches.config, batches.length, n, mesh)
     languages = batches.steps(first, n, rows=slice(0, 0)).language
 
-    def block(index: tuple[slice, ...]) -> np.ndarray:
+    def block(index: Any) -> np.ndarray:
         return batches.steps(first, n, slots=index[2], rows=index[3]).tokens
 
-    shape = (n, c.accum, c.slots, c.rows, batches.length)
+    made: Any = jax.make_array_from_callback
     return Step(
-        jax.make_array_from_callback(shape, tokens_at, block),
-        jax.make_array_from_callback(languages.shape, language_at, lambda index: languages[index]),
+        made(shapes.tokens.shape, shapes.tokens.sharding, block),
+        made(languages.shape, shapes.language.sharding, lambda index: languages[index]),
     )

@@ -1,5 +1,7 @@
 """Pretraining: the loop around the jitted step."""
 
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -9,51 +11,64 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from xl_jax import distributed
+from xl_jax.compiled import compile_step, memory, summary
 from xl_jax.data.prefetch import prefetch
 from xl_jax.data.windows import Batches, Step, make_windows
+from xl_jax.errors import InputError
 from xl_jax.mesh import load_steps, make_mesh
 from xl_jax.perplexity import Heldout
 from xl_jax.rundir import Run, restore
-from xl_jax.step import State, init_state, make_step
+from xl_jax.step import State, init_state, state_shapes
 from xl_jax.tracking import Tracker
 
 
 class Interrupted(Exception):
-    """Ctrl-C was pressed, and the state is saved."""
+    """The run was told to stop, and the state is saved."""
+
+    def __init__(self, text: str, code: int = 130):
+        super().__init__(text)
+        self.code = code  # for sys.exit: 130 after Ctrl-C, 0 after SIGTERM
 
 
 def pretrain(run: Run, log: Callable[[str], None] = print) -> State:
     """Train a run to its last step, from its newest checkpoint if it has one.
 
     Raises:
-      Interrupted: on Ctrl-C, after saving.
+      Interrupted: on Ctrl-C or SIGTERM, after saving.
       FloatingPointError: a loss is not finite; names the step, after writing the metrics.
+      RuntimeError: a checkpoint cannot be written.
     """
     config = run.config
     mesh = make_mesh(config)
     found = restore(run, mesh, log)
+    if found and found[0] == config.steps:
+        return found[1]
+    check_room(run, mesh)
+    train_step = compile_step(run.model, mesh)
+    log(summary(run.model, mesh, memory(train_step)))
     step, state = found if found else (0, init_state(run.model, mesh))
-    if step == config.steps:
-        return state
     if step:
         log(f"continuing from step {step:,}")
 
-    train_step = make_step(run.model, config.steps, mesh)
     heldout = Heldout(run, mesh=mesh)
-    checkpoints = run.checkpoints(log)
+    checkpoints, best = run.checkpoints(log), run.best(log) if config.best else None
     since_log: list[dict[str, jax.Array]] = []
+    stop = False
     with Tracker(run.folder, step, config.steps) as tracker, CtrlC() as ctrl_c:
         for batch in prefetch(_calls(run, mesh), range(step, config.steps, config.steps_per_call)):
             state, metrics = train_step(state, batch)
             step += config.steps_per_call
             since_log.append(metrics)
             done = step == config.steps
+            stop = ctrl_c.stops(step // config.steps_per_call) and not done
 
             if done or step % config.log_every == 0:
                 values = summarise(config.languages, since_log)
-                since_log = []
                 tracker.record(step, values)
                 check_finite(step, values)
+                check_skipped(step, values, len(since_log) * config.steps_per_call)
+                since_log = []
                 tracker.show(loss=f"{values['loss']:.3f}", **_rate(tracker, run))
             tracker.advance(step)
             if done or step % config.eval_every == 0:
@@ -61,13 +76,30 @@ def pretrain(run: Run, log: Callable[[str], None] = print) -> State:
                 tracker.record(step, {f"heldout_ppl/{x}": v for x, v in perplexity.items()})
                 text = ", ".join(f"{x} {v:.1f}" for x, v in perplexity.items())
                 tracker.say(f"step {step:,}: held-out perplexity {text}")
-            if done or ctrl_c.pressed or step % config.checkpoint_every == 0:
+                if best:
+                    best.save(step, state, score=perplexity[config.best])
+            if done or stop or step % config.checkpoint_every == 0:
                 checkpoints.save(step, state)
-            if ctrl_c.pressed and not done:
-                checkpoints.close()
-                raise Interrupted(f"stopped at step {step:,}, saved; the same command continues")
-    checkpoints.close()
+            if stop:
+                break
+    for folder in (checkpoints, best):
+        if folder:
+            folder.close()
+    if stop:
+        text = f"stopped at step {step:,}, saved; the same command continues"
+        raise Interrupted(text, 0 if ctrl_c.terminated else 130)
     return state
+
+
+def check_room(run: Run, mesh: Mesh) -> None:
+    """Raises InputError where the disk has no room for another checkpoint."""
+    need = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state_shapes(run.model, mesh)))
+    free = shutil.disk_usage(run.folder).free
+    if free < need:
+        raise InputError(
+            f"{run.folder}: the disk has {free / 1e9:,.2f} GB left, a checkpoint takes "
+            f"{need / 1e9:,.2f} GB"
+        )
 
 
 def summarise(languages: Iterable[str], metrics: list[dict[str, Any]]) -> dict[str, float]:
@@ -79,6 +111,8 @@ def summarise(languages: Iterable[str], metrics: list[dict[str, Any]]) -> dict[s
         if predicted[i]:
             values[f"loss/{language}"] = float(loss[i] / predicted[i])
     values |= {name: float(metrics[-1][name]) for name in ("grad_norm", "lr")}
+    if "skipped" in metrics[-1]:
+        values["skipped"] = float(sum(int(m["skipped"]) for m in metrics))
     return values
 
 
@@ -88,26 +122,46 @@ def check_finite(step: int, values: dict[str, float]) -> None:
             raise FloatingPointError(f"{name} is {value} in the steps before {step}")
 
 
+def check_skipped(step: int, values: dict[str, float], steps: int) -> None:
+    if values.get("skipped") == steps:
+        raise FloatingPointError(
+            f"each of the {steps} steps before {step} was skipped: loss or gradient not finite"
+        )
+
+
 class CtrlC:
-    """Within the context the first Ctrl-C only sets `pressed`; a second one stops at once."""
+    """Within the context the first Ctrl-C or SIGTERM only sets `pressed`; a second one stops at
+    once. Of several processes any may be told, and all stop after the same call."""
 
     def __enter__(self) -> "CtrlC":
-        self.pressed = False
-        self.previous = None
+        self.pressed = self.terminated = False
+        self.previous: dict[int, Any] = {}
+        several = jax.process_count() > 1
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.pressed = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if several:  # JAX listens to SIGTERM, and tells the others
+                os.kill(os.getpid(), signal.SIGTERM)
+            self.pressed, self.terminated = not several, number == signal.SIGTERM
+            signal.signal(number, self.previous[number])
 
         try:
-            self.previous = signal.signal(signal.SIGINT, note)
+            for number in (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, note)
         except ValueError:  # not the main thread: nobody can press anything
             pass
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def stops(self, call: int) -> bool:
+        """Whether training ends after this call of the step, counted one by one; the same answer in
+        every process."""
+        if distributed.stop_agreed(call):
+            self.terminated = True
+            return True
+        return self.pressed
 
 
 def _calls(run: Run, mesh: Mesh) -> Callable[[int], Step]:

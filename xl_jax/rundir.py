@@ -4,8 +4,10 @@ config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.pn
 """
 
 import json
+import re
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,19 @@ from jax.sharding import Mesh
 from xl_jax import sharing
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.config import Config, difference, from_dict, to_dict
+from xl_jax.data.jobs import write_whole
 from xl_jax.data.prepare import Prepared, prepare
+from xl_jax.distributed import first_alone, is_first
 from xl_jax.errors import InputError, unknown
-from xl_jax.mesh import one_device
+from xl_jax.mesh import make_mesh, one_device
 from xl_jax.model import SharedModel, check_sharing, make_model
+from xl_jax.rules import leaf_paths
 from xl_jax.step import State, state_shapes
+
+# Fields that say how a run is trained, not what: the state goes on under others.
+HOW = re.compile(
+    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +50,19 @@ class Run:
 
     def checkpoints(self, log: Callable[[str], None] = print) -> Checkpoints:
         """The newest steps."""
-        return Checkpoints(self.folder / "checkpoints", self.config.keep, log)
+        return Checkpoints(self.folder / "checkpoints", self.config.keep, log, about=self.about)
 
     def best(self, log: Callable[[str], None] = print) -> Checkpoints:
         """The step of the smallest held-out perplexity of the language `config.best`."""
-        return Checkpoints(self.folder / "best", 1, log, best=True)
+        return Checkpoints(self.folder / "best", 1, log, best=True, about=self.about)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the state of this run means: written into its checkpoints."""
+        template, mask = self.model.template, self.model.mask
+        structure: Any = jax.tree.structure(template)
+        leaves = zip(leaf_paths(template), structure.flatten_up_to(mask), strict=True)
+        return {"vocabulary": self.data.vocabulary.digest, "mask": dict(leaves)}
 
     def language(self, name: str) -> int:
         """The number of a language of this run.
@@ -63,12 +81,14 @@ class Run:
 
     def trained(self) -> tuple[int, sharing.Params]:
         """(step, stacked parameters), on one device, of the newest whole checkpoint, or of the best
-        one where the config names a language to judge by.
+        one where the config names a language to judge by and training has judged.
 
         Raises:
           InputError: there is none.
         """
-        found = restore(self, one_device(), best=bool(self.config.best))
+        where = one_device()
+        found = restore(self, where, best=True) if self.config.best else None
+        found = found or restore(self, where)
         if found is None:
             raise InputError(f"{self.folder}: no checkpoint yet; train first: python train.py")
         step, state = found
@@ -76,27 +96,34 @@ class Run:
 
 
 def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> Run:
-    """The run directory for `config`: opened if it is there, made otherwise.
+    """The run directory for `config`: opened if it is there, made otherwise. A run may go on with
+    another mesh, the same slots in more or fewer sequential parts, and what else `HOW` names.
 
     Raises:
-      InputError: it holds a run of another config (with the differing fields), or bad input.
+      InputError: it holds a run of another config (with the differing fields); it cannot be
+        written; or bad input.
     """
     path = folder / "config.json"
     asked = to_dict(config)
     if path.exists():
         there = to_dict(from_dict(json.loads(path.read_text())))  # with defaults of new fields
-        lines = difference(there, asked)
+        lines = [x for x in difference(_slots(there), _slots(asked)) if not HOW.match(x)]
         if lines:
             raise InputError(
                 f"{folder} holds a run of another config: {'; '.join(lines)}. "
                 "Name another directory with --workdir"
             )
+    make_mesh(config)
     check_sharing(config)
-    run = _open(folder, config, log)
-    folder.mkdir(parents=True, exist_ok=True)
-    if jax.process_index() == 0:
-        path.write_text(json.dumps(asked, indent=1) + "\n")
-    return run
+    _check_writable(folder)
+
+    def open_it() -> Run:
+        run = _open(folder, config, log)
+        if is_first():
+            write_whole(path, json.dumps(asked, indent=1) + "\n")
+        return run
+
+    return first_alone(open_it, f"preparing {folder}")
 
 
 def load(folder: Path, log: Callable[[str], None] = print) -> Run:
@@ -108,7 +135,11 @@ def load(folder: Path, log: Callable[[str], None] = print) -> Run:
     path = folder / "config.json"
     if not path.exists():
         raise InputError(f"{folder} is no run directory: {path.name} is not there")
-    return _open(folder, from_dict(json.loads(path.read_text())), log)
+    config = from_dict(json.loads(path.read_text()))
+    if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
+        xla = replace(config.model, attention="xla")  # the same function, on any machine
+        config = replace(config, model=xla)
+    return _open(folder, config, log)
 
 
 def restore(
@@ -121,6 +152,22 @@ def restore(
     found = checkpoints.restore(state_shapes(run.model, mesh))
     checkpoints.close()
     return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _slots(config: dict[str, Any]) -> dict[str, Any]:
+    """With all slots of a step side by side: how many go at once does not matter."""
+    batch = config["batch"]
+    slots = batch["accum"] * batch["slots"]
+    return {**config, "batch": {**batch, "accum": 1, "slots": slots}}
 
 
 def _open(folder: Path, config: Config, log: Callable[[str], None]) -> Run:

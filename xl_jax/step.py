@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from xl_jax import compiler, optim, sharing
@@ -18,7 +18,7 @@ from xl_jax.config import Masking
 from xl_jax.data.special import PAD
 from xl_jax.data.windows import Step
 from xl_jax.masking import MaskedRows, mask_rows
-from xl_jax.mesh import everywhere, like_params, make_mesh, param_shardings, step_shardings
+from xl_jax.mesh import everywhere, like_params, one_device, param_shardings, step_shardings
 from xl_jax.model import SharedModel
 from xl_jax.randomness import Purpose, key
 
@@ -41,8 +41,9 @@ class Sums(NamedTuple):
 
 
 def init_state(model: SharedModel, mesh: Mesh | None = None) -> State:
-    """The state at step 0, a function of the config's seed, made where it lives."""
-    where = state_shardings(model, mesh or make_mesh(model.config))
+    """The state at step 0, a function of the config's seed, made where it lives (by default on one
+    device)."""
+    where = state_shardings(model, mesh or one_device())
     # On a CPU most of the time would go into optimising a program that runs once.
     fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     make = jax.jit(lambda: _state_0(model), out_shardings=where, compiler_options=fast)
@@ -54,7 +55,7 @@ def state_shardings(model: SharedModel, mesh: Mesh) -> State:
     shapes = jax.eval_shape(lambda: _state_0(model))
     params = param_shardings(mesh, model.config.mesh.rules, shapes.params)
     moments = like_params(params, shapes.params, shapes.moments, mesh)
-    return State(everywhere(mesh), params, moments)
+    return State._make((everywhere(mesh), params, moments))
 
 
 def state_shapes(model: SharedModel, mesh: Mesh) -> State:
@@ -101,13 +102,15 @@ def make_step(
 
     The loss is (sum over predicted tokens) / (their number) over the whole step, within each
     component of languages that share anything: languages that share nothing train exactly as they
-    would alone. `batch` has a leading axis K of consecutive steps; the state is donated.
+    would alone. `batch` has a leading axis K of consecutive steps; the state is donated. With
+    `skip_nonfinite` a component whose loss or gradient is not finite stays as it is for that step,
+    which counts as skipped. `mesh`: by default one device.
 
     Raises:
-      InputError: a mesh that does not divide the step or the parameters, before compiling.
+      InputError: a mesh that does not divide the parameters, before compiling.
     """
     config = model.config
-    mesh = mesh or make_mesh(config)
+    mesh = mesh or one_device()
     where = state_shardings(model, mesh)
     n_languages = len(config.languages)
     of_language, of_variant = model.components
@@ -171,6 +174,14 @@ def make_step(
             grads = optim.scale(grads, of_variant, clip)
         here = jnp.zeros(n_languages, bool).at[batch.language.reshape(-1)].set(True)
         present = sharing.presence(state.params, model.mask, here)
+        more = {}
+        if config.skip_nonfinite:
+            loss = jnp.zeros(n_components).at[of_language].add(sums.loss)
+            finite = jnp.isfinite(loss) & jnp.isfinite(norms)
+            present = jax.tree.map(lambda x, component: x & finite[component], present, of_variant)
+            sums = Sums(*(jnp.where(finite[of_language], x, 0) for x in sums))
+            norms = jnp.where(finite, norms, 0)
+            more = {"skipped": 1 - jnp.all(finite).astype(jnp.int32)}
         lr = schedule(state.step)
         params, moments = optim.update(
             config.optim, grads, state.moments, state.params, present, lr
@@ -180,21 +191,26 @@ def make_step(
             "predicted": sums.tokens,
             "grad_norm": jnp.sqrt(jnp.sum(jnp.square(norms))),
             "lr": lr,
+            **more,
         }
         return State(state.step + 1, params, moments), metrics
 
     def call(state: State, batches: Step) -> tuple[State, dict[str, jax.Array]]:
         state, metrics = jax.lax.scan(one_step, state, batches)
-        summed = {name: metrics[name].sum(0) for name in ("loss_sum", "predicted")}
-        return state, {**summed, "grad_norm": metrics["grad_norm"][-1], "lr": metrics["lr"][-1]}
+        last = ("grad_norm", "lr")
+        return state, {name: x[-1] if name in last else x.sum(0) for name, x in metrics.items()}
 
     return jax.jit(
         call,
         in_shardings=(where, step_shardings(mesh)),
         out_shardings=(where, everywhere(mesh)),
         donate_argnums=0,
-        compiler_options=compiler.options(),
+        compiler_options=compiler.options() if _platform(mesh) == "cpu" else None,
     )
+
+
+def _platform(mesh: Mesh) -> str:
+    return mesh.devices.flat[0].platform  # not always the default: tools/compile_tpu.py
 
 
 def make_heldout(
@@ -210,6 +226,9 @@ def make_heldout(
     def losses(
         params: Any, tokens_RxT: jax.Array, language: jax.Array, choice: jax.Array
     ) -> tuple[jax.Array, MaskedRows]:
+        if mesh is not None and len(tokens_RxT) % (mesh.shape["data"] * mesh.shape["fsdp"]) == 0:
+            where = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+            tokens_RxT = jax.lax.with_sharding_constraint(tokens_RxT, where)
         rows = mask_rows(tokens_RxT, language, choice, hidden, model.pools)
         view = model.view(params, language)
         return row_losses(model, view, rows, language), rows
@@ -218,8 +237,9 @@ def make_heldout(
 
 
 def flops_per_step(model: SharedModel) -> float:
-    """Model floating-point operations of one step, forward and backward (3 x forward), counting
-    every row at full length: 2 per multiply-add of linear maps, attention and output softmax."""
+    """Model floating-point operations of one step, forward and backward (3 x forward; layers that
+    `remat` computes again do not count), every row at full length: 2 per multiply-add of linear
+    maps, attention and output softmax."""
     c, b = model.config.model, model.config.batch
     T = model.config.data.length
     layer = 2 * (4 * c.width * c.width + 2 * c.width * c.ffn) + 4 * T * c.width

@@ -1,26 +1,31 @@
 """Numbers of a run as they come: JSON lines, the same in TensorBoard, a bar on the screen."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 
 class Tracker:
-    """Appends to `metrics.jsonl`, writes TensorBoard events, moves the progress bar."""
+    """Appends to `metrics.jsonl`, writes TensorBoard events, moves the progress bar: in process 0;
+    silent in others."""
 
     def __init__(self, folder: Path, first: int, last: int):
-        self.file = (folder / "metrics.jsonl").open("a")
-        self.board = SummaryWriter(str(folder / "tensorboard"), write_to_disk=True)
+        silent = jax.process_index() != 0
+        self.file = (Path(os.devnull) if silent else folder / "metrics.jsonl").open("a")
+        self.board = SummaryWriter(str(folder / "tensorboard"), write_to_disk=not silent)
         quiet = not sys.stderr.isatty()
         self.bar = tqdm(
             total=last,
             initial=first,
             unit="step",
+            disable=silent,
             dynamic_ncols=True,
             mininterval=30 if quiet else 0.2,
             maxinterval=30 if quiet else 10,
@@ -48,7 +53,8 @@ class Tracker:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self.bar.write(text, file=sys.stderr)
+        if not self.bar.disable:
+            self.bar.write(text, file=sys.stderr)
 
     def record(self, step: int, values: dict[str, Any]) -> None:
         """One line of `metrics.jsonl`: {"step": ..., name: value, ...}; flushed at once."""

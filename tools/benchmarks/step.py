@@ -26,8 +26,10 @@ from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import InputError
 
 
-def shared_model(shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared") -> Any:
-    """Our `SharedModel` with one slot a language, post-norm, float32.
+def shared_model(
+    shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared", slots: int = 0
+) -> Any:
+    """Our `SharedModel`, post-norm, float32; `slots` of a step, by default one a language.
 
     Raises:
       InputError: rows that the languages cannot share evenly, or sizes that `Config` refuses.
@@ -35,9 +37,9 @@ def shared_model(shape: Shape, languages: tuple[str, ...], sharing: str = "all_s
     from xl_jax.config import Batch, Config, Data, Model, Optim
     from xl_jax.model import SharedModel
 
-    slots = len(languages)
+    slots = slots or len(languages)
     if shape.rows % slots:
-        raise InputError(f"--rows {shape.rows} is not a multiple of {slots}, one slot a language")
+        raise InputError(f"--rows {shape.rows} is not a multiple of {slots}, the slots of a step")
     if shape.vocab <= N_SPECIAL:
         raise InputError(f"--vocab {shape.vocab} leaves nothing beside {N_SPECIAL} special tokens")
     config = Config(
@@ -57,7 +59,7 @@ def shared_model(shape: Shape, languages: tuple[str, ...], sharing: str = "all_s
         batch=Batch(slots=slots, rows=shape.rows // slots),
         optim=Optim(lr=LR, schedule="constant", warmup=1, clip=CLIP),
     )
-    possible = np.ones((slots, shape.vocab), bool)
+    possible = np.ones((len(languages), shape.vocab), bool)
     return SharedModel(
         config, shape.vocab, possible, possible & (np.arange(shape.vocab) >= N_SPECIAL)
     )
@@ -68,9 +70,9 @@ def xl_jax_arm(shape: Shape, model: Any) -> Arm:
     from xl_jax.data.windows import Step
     from xl_jax.step import init_state, make_step
 
-    slots = len(model.config.languages)
+    slots = model.config.batch.slots
     tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
-    language = np.arange(slots, dtype=np.int32).reshape(1, 1, slots)
+    language = np.arange(slots, dtype=np.int32).reshape(1, 1, slots) % len(model.config.languages)
     step, state = make_step(model, steps=1), init_state(model)
 
     def run(steps: int) -> float:
@@ -179,6 +181,26 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Time of a step of two languages by preset, over all_shared; records of every round."""
     presets = list(dict.fromkeys(["all_shared", *args.presets.split(",")]))
     models = {name: shared_model(shape, ("en", "fr"), name) for name in presets}
+    return _compare(args, shape, models)
+
+
+def languages(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Time of a step of 16 slots by number of languages, over one language, everything shared and
+    lower layers private; records of every round."""
+    models = {}
+    for preset, numbers in (("all_shared", (1, 8, 16)), ("sep_l1_3", (8, 16))):
+        for n in numbers:
+            names = tuple(f"l{i}" for i in range(n))
+            models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=16)
+    return _compare(args, shape, models)
+
+
+def _compare(
+    args: argparse.Namespace, shape: Shape, models: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Time of a step of each model, over the first one's."""
+    base = next(iter(models))
+    over = f"over_{base.replace(' ', '_')}"
     _ = [model.mask for model in models.values()]  # a preset that does not fit: before any work
     arms = {name: xl_jax_arm(shape, model) for name, model in models.items()}
     records = [
@@ -186,14 +208,14 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
         for name, arm in arms.items()
     ]
     seconds = race(arms, args.rounds, args.steps)
-    print(f"{'sharing':<14}{'ms a step':<32}{'over all_shared':<22}{'warm-up s':>9}")
-    for name, first in zip(presets, list(records), strict=True):
-        pairs = zip(seconds[name], seconds["all_shared"], strict=True)
+    print(f"{'sharing':<14}{'ms a step':<32}{'over ' + base:<22}{'warm-up s':>9}")
+    for name, first in zip(models, list(records), strict=True):
+        pairs = zip(seconds[name], seconds[base], strict=True)
         ratio = [value / shared for value, shared in pairs]
         for r, value in enumerate(seconds[name]):
             common = {"arm": name, "round": r}
             records.append({"metric": "seconds_per_step", "value": value, **common})
-            records.append({"metric": "over_all_shared", "value": ratio[r], **common})
+            records.append({"metric": over, "value": ratio[r], **common})
         ms = spread([1000 * value for value in seconds[name]], 1)
         print(f"{name:<14}{ms:<32}{spread(ratio, 2):<22}{first['value']:>9.1f}")
     return records

@@ -1,0 +1,119 @@
+"""Checkpoints: what is kept, what is refused, and what is said when the disk is not willing."""
+
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xl_jax.checkpoint import Checkpoints, leaf_digests
+from xl_jax.errors import InputError
+
+ABOUT = {"vocabulary": "abc", "mask": {"layer_1/w": (0, 1), "layer_2/w": (0, 0)}}
+
+
+def state(n: float = 0.0, width: int = 3) -> dict[str, Any]:
+    return {"b": jnp.full((2,), n, jnp.bfloat16), "w": jnp.full((2, width), n, jnp.float32)}
+
+
+@contextmanager
+def opened(folder: Path, keep: int = 3, **more: Any) -> Iterator[Checkpoints]:
+    checkpoints = Checkpoints(folder, keep, lambda _: None, **more)
+    yield checkpoints
+    checkpoints.close()
+
+
+def steps(folder: Path) -> list[int]:
+    return sorted(int(x.name) for x in folder.iterdir())
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(1, [3]), (2, [2, 3])])
+def test_the_newest_are_kept(tmp_path: Path, keep: int, kept: list[int]) -> None:
+    with opened(tmp_path / "x", keep) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, state(step))
+    assert steps(tmp_path / "x") == kept
+
+
+def test_the_best_is_kept(tmp_path: Path) -> None:
+    for scores in ({1: 5.0, 2: 3.0, 3: 4.0}, {4: 3.5, 5: 3.0}):  # the second time after a restart
+        with opened(tmp_path / "x", 1, best=True) as checkpoints:
+            for step, score in scores.items():
+                checkpoints.save(step, state(step), score)
+    with opened(tmp_path / "x", 1, best=True) as checkpoints:
+        found = checkpoints.restore(state())
+    assert steps(tmp_path / "x") == [2] and found is not None and found[1]["w"][0, 0] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("like", "about", "message"),
+    [
+        (state(width=4), ABOUT, r"step 7 is of another run .*w: 'float32\[2, 3\]' -> '.*2, 4\]'"),
+        ({"w": state()["w"]}, ABOUT, r"b: 'bfloat16\[2\]' -> None"),
+        ({**state(), "new": jnp.ones(1)}, ABOUT, r"new: None -> 'float32\[1\]'"),
+        (state(), {**ABOUT, "vocabulary": "xyz"}, "vocabulary: 'abc' -> 'xyz'"),
+        (
+            state(),
+            {**ABOUT, "mask": {**ABOUT["mask"], "layer_1/w": (0, 0)}},
+            r"mask.layer_1/w: \[0, 1\] -> \[0, 0\]$",
+        ),
+    ],
+)
+def test_another_kind_of_run_is_refused(
+    tmp_path: Path, like: Any, about: Any, message: str
+) -> None:
+    with opened(tmp_path / "x", about=ABOUT) as checkpoints:
+        checkpoints.save(7, state())
+    with opened(tmp_path / "x", about=about) as checkpoints:
+        with pytest.raises(InputError, match=message):
+            checkpoints.restore(like)
+
+
+def test_a_step_that_says_nothing_about_itself_is_read(tmp_path: Path) -> None:
+    with opened(tmp_path / "x") as checkpoints:
+        checkpoints.save(7, state(1.0))
+    shutil.rmtree(tmp_path / "x/7/about")  # as it was before `about`
+    with opened(tmp_path / "x", about=ABOUT) as checkpoints:
+        found = checkpoints.restore(state())
+    assert found is not None and leaf_digests(found[1]) == leaf_digests(state(1.0))
+
+
+def test_digests_tell_every_element_and_place() -> None:
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    digest = leaf_digests({"x": jnp.asarray(x)})
+    for i in range(12):
+        other = x.copy()
+        other.view(np.uint32).ravel()[i] ^= 1
+        assert leaf_digests({"x": jnp.asarray(other)}) != digest
+    assert leaf_digests({"x": jnp.asarray(x[::-1])}) != digest
+    parts = jax.device_put(x[:2], jax.NamedSharding(jax.make_mesh((2,), ("a",)), jax.P("a")))
+    assert leaf_digests({"x": parts}) == leaf_digests({"x": jnp.asarray(x[:2])})
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError, match=r"file/checkpoints: cannot be used: [^\n]*$"):
+        Checkpoints(tmp_path / "file/checkpoints", 1)
+
+
+def test_a_full_disk_is_one_line_and_the_step_before_remains(tmp_path: Path) -> None:
+    big = {"w": np.random.default_rng(0).standard_normal(1 << 18).astype(np.float32)}
+    checkpoints = Checkpoints(tmp_path / "x", 2, lambda _: None)
+    checkpoints.save(1, big)
+    checkpoints.wait()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limit[1]))  # as if the disk were full
+    try:
+        with pytest.raises(RuntimeError, match=r"x: saving (step 2 )?failed: [^\n]*$"):
+            checkpoints.save(2, big)
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    found = Checkpoints(tmp_path / "x", 2, lambda _: None).restore(big)
+    assert found is not None and found[0] == 1
