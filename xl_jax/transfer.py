@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from xl_jax import grid
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.data.buckets import make_buckets, steps_of
@@ -78,7 +80,8 @@ class Transfer:
         self.run, self.log = run, log
         self.tuning = t = resolved(run, tuning, self.given)
         self.folder = run.folder / "eval" / t.task
-        self.step, self.params = run.trained()
+        self.step, params = run.trained()
+        self.params = jax.device_put(jax.device_get(params))  # without the mesh they came on
         self.movable = movable(run, t, self.params)
         now = self.views("trained")
 
