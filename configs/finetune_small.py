@@ -9,6 +9,8 @@ in the source language, and what of it arrives in the others. Encoders of config
 learn at a hundred times the rate of BERT, in pretraining and here. Figures: docs/transfer.md.
 """
 
+from typing import Any
+
 from ml_collections import config_dict
 
 from xl_jax.errors import unknown
@@ -19,7 +21,7 @@ TREEBANKS = {"en": "en_ewt", "fr": "fr_gsd", "ru": "ru_gsd", "zh": "zh_gsd20simp
 
 
 def get_config(task: str = "nli") -> config_dict.ConfigDict:
-    data = {
+    data: dict[str, dict[str, Any]] = {
         "nli": dict(  # all of XNLI's English that is at hand: its test set, see data/README
             train=f"{PACK}/nli/xnli.en.test.tsv",
             dev=f"{PACK}/nli/xnli.en.dev.tsv#take=1000",
