@@ -96,7 +96,7 @@ def tuner(task: Task, sets: Sequence[Rows], tuning: Tuning, **module: Any) -> Tu
     config = dataclasses.replace(MODEL, dropout=tuning.dropout, attention_dropout=tuning.dropout)
     tuned = Tuned(config, SIZE, task.head(config), **module)
     batch = tuning.batch[0]
-    return Tuner(tuned, task, tuning, sets[0], make_buckets(sets, batch), batch)
+    return Tuner(tuned, task, tuning, sets[0], make_buckets(sets, 1), batch)
 
 
 def pretrained(made: Tuner, seed: int = 0) -> Leaves:
