@@ -54,6 +54,7 @@ def get_config(task: str = "nli") -> config_dict.ConfigDict:
             best=1,
             epochs=3,
             clip=1.0,
+            dropout=0.0,  # as in their pretraining
             arc=128,
             relation=64,
             **data[task],

@@ -4,6 +4,7 @@ feeds it.
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py input                   windows/s delivered over windows/s trained on
+    python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
     python tools/bench.py step --rows 8 --no-compile --json bench.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
@@ -26,12 +27,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.benchmarks.finetune import finetune
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.step import masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax.errors import InputError, unknown
 
-COMMANDS = {"step": step, "masks": masks, "input": input_pipeline}
+COMMANDS = {"step": step, "masks": masks, "input": input_pipeline, "finetune": finetune}
 
 
 class Parser(argparse.ArgumentParser):
