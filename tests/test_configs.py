@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xl_jax import tuning
+from xl_jax import config_flags, tuning
 from xl_jax.config import Config, from_dict, to_config_dict, to_dict
 from xl_jax.errors import InputError
 from xl_jax.model import SharedModel, check_sharing
@@ -63,6 +63,22 @@ def test_files_of_fine_tuning_have_all_tasks(path: Path) -> None:
         assert tuning.from_dict(json.loads(json.dumps(dataclasses.asdict(made)))) == made
     with pytest.raises(InputError, match="unknown task 'pos'.*known: ner, nli, parsing"):
         get_config("pos")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--task=ner"], ("configs/finetune_paper.py", "ner")),
+        (["--task=cka"], ("configs/finetune_paper.py", "nli")),
+        (["--task=ner", "--tune=x.py:parsing"], ("x.py", "parsing")),
+        (["--tune=x.py", "--task=parsing"], ("x.py", "parsing")),
+        (["--tune=x.py", "--tune.epochs=2"], ("x.py", "")),
+    ],
+)
+def test_the_task_chooses_the_settings_of_a_file(
+    argv: list[str], expected: tuple[str, str]
+) -> None:
+    assert config_flags._file(config_flags._with_task(["eval.py", *argv]), "tune") == expected
 
 
 def test_the_grids_of_the_paper() -> None:
