@@ -169,6 +169,22 @@ def test_specs_that_mean_nothing(spec: str, message: str) -> None:
         labelled.parse(spec)
 
 
+def test_parts_of_a_set() -> None:
+    for keys, expected in {
+        "take=2": [0, 1],
+        "skip=3": [3, 4],
+        "skip=1,take=2": [1, 2],
+        "take=9": [0, 1, 2, 3, 4],
+        "": [0, 1, 2, 3, 4],
+    }.items():
+        assert labelled.parse(f"files:x#{keys}").take(range(5)) == expected
+    for keys in ("skip=5", "take=0"):
+        with pytest.raises(InputError, match=f"files:x#{keys}: no item"):
+            labelled.parse(f"files:x#{keys}").take(range(5))
+    with pytest.raises(InputError, match="skip = '-1' is not a number"):
+        labelled.parse("files:x#skip=-1").take(range(5))
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches '.*/no\\*.tsv'"):
         nli.read(f"files:{tmp_path}/no*.tsv", "en", Counter())

@@ -19,7 +19,7 @@ from xl_jax.finetune import Tuner
 from xl_jax.pretrain import CtrlC, Interrupted
 from xl_jax.rundir import Run
 from xl_jax.step import init_state
-from xl_jax.transfer import Transfer, groups, test_specs
+from xl_jax.transfer import Transfer, groups, resolved, test_specs
 from xl_jax.tuned import NEW
 from xl_jax.tuning import Setting, Tuning
 
@@ -211,6 +211,12 @@ def test_features_mapped_into_the_source_space(
     mapped.run_all()
     found = {r["metric"]: r["value"] for r in mapped.records() if r["target"] == "b"}
     assert found == plain.task.scores(part.items, answers[2])
+
+
+def test_a_monolingual_run_has_its_source_alone(run: Run, tuning: Tuning) -> None:
+    config = dataclasses.replace(run.config, languages=("a",), corpora={"a": "synthetic:a"})
+    found = resolved(dataclasses.replace(run, config=config), tuning, {})
+    assert (found.source, list(found.test)) == ("a", ["a"])
 
 
 def test_settings_that_may_run_at_once() -> None:

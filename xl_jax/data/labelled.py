@@ -3,7 +3,8 @@
 files:GLOB#key=value,key=value              text files, in the order of their names
 tfds:NAME/CONFIG[:VERSION]:SPLIT#key=value  a set of TensorFlow Datasets, read without TensorFlow
 
-Key of every spec: take = N, only the first N items. Readers add theirs.
+Keys of every spec: skip = N, without the first N items; take = N, only the first N of the rest.
+Readers add theirs.
 """
 
 import glob
@@ -19,6 +20,7 @@ from xl_jax.errors import InputError, unknown
 
 T = TypeVar("T")
 SCHEMES = ("files", "tfds")
+PARTS = ("skip", "take")
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,19 @@ class Spec:
         Raises:
           InputError: there is none.
         """
-        limit = self.keys.get("take", "")
-        if limit and not limit.isdigit():
-            raise InputError(f"{self.text}: take = {limit!r} is not a number")
-        kept = list(islice(items, int(limit) if limit else None))
+        for name in PARTS:
+            if not self.keys.get(name, "0").isdigit():
+                raise InputError(f"{self.text}: {name} = {self.keys[name]!r} is not a number")
+        first = int(self.keys.get("skip", 0))
+        end = first + int(self.keys["take"]) if "take" in self.keys else None
+        kept = list(islice(items, first, end))
         if not kept:
             raise InputError(f"{self.text}: no item")
         return kept
 
 
 def parse(text: str, keys: Sequence[str] = ()) -> Spec:
-    """Raises InputError: an unknown scheme, or a key that is neither `take` nor in `keys`."""
+    """Raises InputError: an unknown scheme, or a key that is not in `keys` or `PARTS`."""
     scheme, found, rest = text.partition(":")
     if not found or scheme not in SCHEMES:
         raise unknown(f"scheme of the data {text!r}", scheme, SCHEMES)
@@ -54,8 +58,8 @@ def parse(text: str, keys: Sequence[str] = ()) -> Spec:
     values = {}
     for item in filter(None, tail.split(",")):
         name, found, value = item.partition("=")
-        if not found or name not in ("take", *keys):
-            raise unknown(f"key in the data {text!r}", name, ("take", *keys))
+        if not found or name not in (*PARTS, *keys):
+            raise unknown(f"key in the data {text!r}", name, (*PARTS, *keys))
         values[name] = value
     return Spec(text, scheme, path, values)
 
