@@ -91,7 +91,13 @@ def test_input(run, monkeypatch):
     assert own.keys() == {1, 3} and own[3] < 1.1 * own[1]
 
 
-def test_finetune(run):
+@pytest.fixture
+def short_epoch(monkeypatch):
+    """Two buckets: compiling is what takes time here."""
+    monkeypatch.setattr(finetune, "BATCHES", 40)
+
+
+def test_finetune(run, short_epoch):
     out, result = run("finetune", "--rows=2")
     peers = [x for x in ("torch",) if importlib.util.find_spec(x)]
     for arm in ["xl_jax", *peers]:
@@ -100,7 +106,7 @@ def test_finetune(run):
         assert 0 < values(result, "real_over_positions", arm)[0] <= 1 and f"\n{arm} " in out
 
 
-def test_both_loops_of_finetune_see_the_same_sentences():
+def test_both_loops_of_finetune_see_the_same_sentences(short_epoch):
     pytest.importorskip("torch")
     shape = torch_step.Shape(**SIZES)
     sentences = finetune.draw_sentences(shape)

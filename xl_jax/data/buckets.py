@@ -16,7 +16,7 @@ from xl_jax.errors import InputError
 from xl_jax.randomness import Purpose, generator
 
 STEP = 2  # row lengths are multiples of this
-MOST = 8  # buckets: each takes seconds to compile
+MOST = 10  # buckets: each takes seconds to compile
 SAVING = 0.02  # share of the positions that one more bucket has to save
 BATCHES = 16  # of an epoch, for each bucket
 
