@@ -7,13 +7,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from xl_jax.config import Model
 from xl_jax.data.buckets import make_buckets
 from xl_jax.data.rows import Rows
 from xl_jax.data.special import BOS, N_SPECIAL, UNK
+from xl_jax.data.vocab import Vocabulary
 from xl_jax.finetune import Fit, Tuner, fit_all
 from xl_jax.tasks.task import Framing, Task
+from xl_jax.tracking import Tracker
 from xl_jax.tuned import NEW, Leaves, Tuned, flatten
 from xl_jax.tuning import Tuning
 
@@ -32,7 +35,14 @@ MODEL = Model(
 )
 
 
-class Words:
+class Toy(Vocabulary):
+    """No SentencePiece model."""
+
+    def __init__(self) -> None:
+        super().__init__("joint", "shared", SIZE, {}, {}, {})
+
+
+class Words(Toy):
     """Every word is a piece of its own: the number of `w7` is 7 after the special ones."""
 
     def encoder(self, language: str) -> Any:
@@ -45,7 +55,7 @@ class Words:
         return N_SPECIAL + int(word[1:]) if word[1:].isdigit() else UNK
 
 
-class Letters:
+class Letters(Toy):
     """Every letter is a piece, after a space that is one too; other characters are unknown, and the
     soft hyphen is nothing."""
 
@@ -65,14 +75,12 @@ def letter(character: str) -> int:
     return SPACE + 1 + known.index(character) if character in known else UNK
 
 
-class Silent:
-    """In place of a `Tracker`."""
-
-    class bar:
-        n = 0
+class Silent(Tracker):
+    """Keeps the records, writes no file."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, dict[str, float]]] = []
+        self.bar = tqdm(disable=True)
 
     def record(self, step: int, values: dict[str, float]) -> None:
         self.records.append((step, values))
@@ -81,12 +89,14 @@ class Silent:
 
     def show(self, **values: str) -> None: ...
 
+    def say(self, text: str) -> None: ...
+
 
 def tuner(task: Task, sets: Sequence[Rows], tuning: Tuning, **module: Any) -> Tuner:
     config = dataclasses.replace(MODEL, dropout=tuning.dropout, attention_dropout=tuning.dropout)
     tuned = Tuned(config, SIZE, task.head(config), **module)
     batch = tuning.batch[0]
-    return Tuner(tuned, task, tuning, sets[0], make_buckets(sets, batch), batch)
+    return Tuner(tuned, task, tuning, sets[0], make_buckets(sets, 1), batch)
 
 
 def pretrained(made: Tuner, seed: int = 0) -> Leaves:

@@ -14,7 +14,7 @@ import pytest
 from configs.tiny import get_config
 from tests.text_toy import random_lines
 from tools import bench
-from tools.benchmarks import input, racing, step, torch_step
+from tools.benchmarks import finetune, input, racing, step, torch_finetune, torch_step
 from xl_jax.config import from_dict
 from xl_jax.errors import InputError
 
@@ -119,6 +119,41 @@ def test_prepare(run, tmp_path):
     small, large = found["prepare_peak_mb"]
     assert 50 < small and large < 1.2 * small
     assert "\nprepare over sentencepiece " in out
+
+
+@pytest.fixture
+def short_epoch(monkeypatch):
+    """Two buckets: compiling is what takes time here."""
+    monkeypatch.setattr(finetune, "BATCHES", 40)
+
+
+def test_finetune(run, short_epoch):
+    out, result = run("finetune", "--rows=2")
+    peers = [x for x in ("torch",) if importlib.util.find_spec(x)]
+    for arm in ["xl_jax", *peers]:
+        ours, theirs = (values(result, "sentences_per_second", x) for x in ("xl_jax", arm))
+        np.testing.assert_allclose(values(result, "xl_jax_over_arm", arm), np.divide(ours, theirs))
+        assert 0 < values(result, "real_over_positions", arm)[0] <= 1 and f"\n{arm} " in out
+
+
+def test_both_loops_of_finetune_see_the_same_sentences(short_epoch):
+    pytest.importorskip("torch")
+    shape = torch_step.Shape(**SIZES)
+    sentences = finetune.draw_sentences(shape)
+    tuner = finetune.make_tuner(shape, sentences, steps=3)
+    plans = finetune.parts_of_epochs(tuner, 3)()
+    for plan in (next(plans), next(plans)):
+        items = plan.examples.ravel()
+        assert len(set(items)) == 3 * shape.rows and items.min() >= 0
+        tokens, labels = torch_finetune.collate([sentences[i] for i in items])
+        assert tokens.shape[1] == max(len(sentences[i][0]) for i in items)
+        for row, item in enumerate(items):
+            at = slice(tuner.data.starts[item], tuner.data.starts[item + 1])
+            ours, n = np.asarray(tuner.data.tokens[at]), len(sentences[item][0])
+            np.testing.assert_array_equal(ours, tokens[row, :n].numpy())
+            at = slice(tuner.data.word_starts[item], tuner.data.word_starts[item + 1])
+            tags = np.asarray(tuner.data.labels["tag"][at])
+            np.testing.assert_array_equal(tags, labels[row, 1 : n - 1].numpy())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 When a change is meant: UPDATE_GOLDEN=1 pytest tests/test_configs.py, and read the diff.
 """
 
+import dataclasses
+import json
 import os
 import runpy
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xl_jax import config_flags, tuning
 from xl_jax.config import Config, from_dict, to_config_dict, to_dict
 from xl_jax.errors import InputError
 from xl_jax.model import SharedModel, check_sharing
 from xl_jax.study import Study, StudyFolder
 
-CONFIGS = sorted(Path("configs").glob("*.py"))
+CONFIGS = [x for x in sorted(Path("configs").glob("*.py")) if "finetune" not in x.name]
+TUNINGS = sorted(Path("configs").glob("finetune_*.py"))
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -48,6 +52,48 @@ def test_paths_shapes_and_sharing_of_every_config(path: Path) -> None:
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(dump)
     assert dump == golden.read_text()
+
+
+@pytest.mark.parametrize("path", TUNINGS, ids=lambda p: p.stem)
+def test_files_of_fine_tuning_have_all_tasks(path: Path) -> None:
+    get_config = runpy.run_path(str(path))["get_config"]
+    for task in tuning.TASKS:
+        made = tuning.from_dict(get_config(task))
+        assert made.task == task
+        assert tuning.from_dict(json.loads(json.dumps(dataclasses.asdict(made)))) == made
+    with pytest.raises(InputError, match="unknown task 'pos'.*known: ner, nli, parsing"):
+        get_config("pos")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--task=ner"], ("configs/finetune_paper.py", "ner")),
+        (["--task=cka"], ("configs/finetune_paper.py", "nli")),
+        (["--task=ner", "--tune=x.py:parsing"], ("x.py", "parsing")),
+        (["--tune=x.py", "--task=parsing"], ("x.py", "parsing")),
+        (["--tune=x.py", "--tune.epochs=2"], ("x.py", "")),
+    ],
+)
+def test_the_task_chooses_the_settings_of_a_file(
+    argv: list[str], expected: tuple[str, str]
+) -> None:
+    assert config_flags._file(config_flags._with_task(["eval.py", *argv]), "tune") == expected
+
+
+def test_the_grids_of_the_paper() -> None:
+    """18 settings of XNLI, 6 of the others (paper section 4, "Downstream evaluation")."""
+    get_config = runpy.run_path("configs/finetune_paper.py")["get_config"]
+    settings = {task: tuning.from_dict(get_config(task)).settings for task in tuning.TASKS}
+    assert {task: len(found) for task, found in settings.items()} == {
+        "nli": 18,
+        "ner": 6,
+        "parsing": 6,
+    }
+    assert {(s.batch, s.lr) for s in settings["ner"]} == {
+        (b, lr) for b in (16, 32) for lr in (2e-5, 3e-5, 5e-5)
+    }
+    assert all(len({s.name for s in found}) == len(found) for found in settings.values())
 
 
 def test_a_config_survives_config_dict_and_json() -> None:

@@ -129,7 +129,7 @@ def test_broken_files_are_refused(text: str, message: str, tmp_path: Path) -> No
 def test_wrong_encoding_is_refused_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "latin.conllu"
     path.write_bytes(SAMPLE.replace("Elle", "\u00c9l").encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin.conllu:3: not UTF-8"):
+    with pytest.raises(InputError, match=r"latin.conllu:2: not UTF-8"):
         read(f"files:{path}", "fr", Counter())
 
 

@@ -7,6 +7,7 @@ feeds it.
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
+    python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
     python tools/bench.py step --rows 8 --no-compile --json bench.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
@@ -30,6 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.benchmarks.compiling import compiling
+from tools.benchmarks.finetune import finetune
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.step import languages, masks, step
@@ -43,6 +45,7 @@ COMMANDS = {
     "compile": compiling,
     "input": input_pipeline,
     "prepare": prepare_text,
+    "finetune": finetune,
 }
 
 

@@ -51,6 +51,7 @@ def workdir() -> Path:
 def parse(argv: Sequence[str]) -> list[str]:
     """The command line's flags. Raises InputError: no such file or field, or a bad value."""
     names = ["config"] if _TUNE is None else ["config", "tune"]
+    argv = _with_task(argv)
     for name in names:
         path, argument = _file(argv, name)
         if not Path(path).is_file():
@@ -67,11 +68,22 @@ def parse(argv: Sequence[str]) -> list[str]:
 def _file(argv: Sequence[str], name: str) -> tuple[str, str]:
     """(file, argument) of the last --config or --tune flag, or the default."""
     given = [a.partition("=")[2] for a in argv if re.match(f"--?{name}=", a)]
-    task = [a.partition("=")[2] for a in argv if re.match("--?task=", a)]
-    known = [x for x in task if x in TASKS]
-    default = CONFIG_FILE if name == "config" else f"{TUNE_FILE}:{(known or TASKS)[0]}"
+    default = CONFIG_FILE if name == "config" else f"{TUNE_FILE}:{(_task(argv) or TASKS[0])}"
     path, _, argument = (given[-1] if given else default).partition(":")
     return path, argument
+
+
+def _task(argv: Sequence[str]) -> str:
+    """The fine-tuning task of --task, "" for none."""
+    given = [a.partition("=")[2] for a in argv if re.match("--?task=", a)]
+    return next((x for x in given if x in TASKS), "")
+
+
+def _with_task(argv: Sequence[str]) -> list[str]:
+    """Files of --tune=FILE have settings for every task: FILE:TASK."""
+    task = _task(argv)
+    bare = re.compile("--?tune=[^:]*")
+    return [f"{a}:{task}" if task and bare.fullmatch(a) else a for a in argv]
 
 
 def _bad_flag(argv: Sequence[str], names: Sequence[str], error: Exception) -> InputError:

@@ -345,9 +345,8 @@ def fit_all(
                     tracker.record(step, {f"dev/{fit.setting.name}": score})
             best = max(fit.best_score for fit in fits)
             tracker.show(loss=f"{losses[0]:.3f}", dev=f"{max(best, 0):.3f}")
-            if step == tuner.steps:
-                break
-            if ctrl_c.pressed or time.monotonic() - saved > SAVE_SECONDS:
+            late = time.monotonic() - saved > SAVE_SECONDS and step < tuner.steps
+            if ctrl_c.pressed or late:
                 for fit in fits:
                     fit.save()
                 saved = time.monotonic()

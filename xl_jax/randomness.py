@@ -31,8 +31,8 @@ class Purpose(enum.IntEnum):
     RANDOM_MAP = 14
 
 
-def key(seed: int, purpose: Purpose) -> "jax.Array":
-    """The JAX key of a purpose; fold step and slot numbers into it."""
+def key(seed: "int | jax.Array", purpose: Purpose) -> "jax.Array":
+    """The JAX key of a purpose; fold step and slot numbers into it. `seed` may be traced."""
     import jax
 
     return jax.random.fold_in(jax.random.key(seed), int(purpose))

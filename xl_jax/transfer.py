@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from xl_jax import grid
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.data.buckets import make_buckets, steps_of
@@ -78,7 +80,8 @@ class Transfer:
         self.run, self.log = run, log
         self.tuning = t = resolved(run, tuning, self.given)
         self.folder = run.folder / "eval" / t.task
-        self.step, self.params = run.trained()
+        self.step, params = run.trained()
+        self.params = jax.device_put(jax.device_get(params))  # without the mesh they came on
         self.movable = movable(run, t, self.params)
         now = self.views("trained")
 
@@ -196,13 +199,13 @@ class Transfer:
         place, views = self.place(setting), self.views(setting.encoder)
         (place / "predictions").mkdir(parents=True, exist_ok=True)
         for language, part in self.test.items():
-            if result["scores"].get(language, {}).get("data") == part.spec:
+            if self._has(result, language):
                 continue
             view = views[language]
             answers = self.tuner(setting.batch).answers(view.after(tuned), part.rows, view)
             values = self.task.scores(part.items, answers)
             beside = {k: values.pop(k) for k in grid.BESIDE if k in values}
-            entry = {"data": part.spec, "n": len(part.items), "values": values, **beside}
+            entry = {**self._asked(language), "n": len(part.items), "values": values, **beside}
             result["scores"][language] = entry
             name = f"{language}.{self.task.ending}"
             self.task.write(part.items, answers, place / "predictions" / name)
@@ -224,8 +227,15 @@ class Transfer:
         return found[1]
 
     def _scored(self, result: Record) -> bool:
-        scores = result["scores"]
-        return all(scores.get(x, {}).get("data") == part.spec for x, part in self.test.items())
+        return all(self._has(result, language) for language in self.test)
+
+    def _has(self, result: Record, language: str) -> bool:
+        return self._asked(language).items() <= result["scores"].get(language, {}).items()
+
+    def _asked(self, language: str) -> dict[str, str]:
+        """What a language's score depends on beside the tuned leaves."""
+        given = {"view": self.given[language].digest} if language in self.given else {}
+        return {"data": self.test[language].spec, **given}
 
     def _digest(self, setting: Setting) -> str:
         asked = json.dumps(self.question(setting), sort_keys=True)

@@ -1,5 +1,6 @@
 """One language's encoder, before and after fine-tuning on another language."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from xl_jax import sharing
 from xl_jax.config import Model
 from xl_jax.data.rows import FIRST
+from xl_jax.data.special import N_SPECIAL
 from xl_jax.data.vocab import Vocabulary
 from xl_jax.errors import InputError
 from xl_jax.rundir import Run
@@ -14,13 +16,17 @@ from xl_jax.tasks.task import Framing
 from xl_jax.tuned import NEW, Leaves, flatten
 from xl_jax.tuning import Tuning
 
+TABLE = "embed/token"
+
 
 @dataclass(frozen=True, eq=False)
 class View:
     """One language's pretrained encoder, of this run or of another, and how its text becomes rows.
 
     `shared` are the paths whose leaves are also the source's: fine-tuning changes them here too.
-    `affine` takes the encoder's states into the source's space (see `tuned.Tuned`).
+    `affine` takes the encoder's states into the source's space (see `tuned.Tuned`). The first
+    `own_rows` of `embed/token` are the language's alone, though the table may be shared: its
+    special tokens, where they are private.
     """
 
     language: str
@@ -30,11 +36,24 @@ class View:
     leaves: Leaves
     shared: frozenset[str] = frozenset()
     affine: tuple[np.ndarray, np.ndarray] | None = None
+    own_rows: int = 0
 
     def after(self, tuned: Leaves) -> Leaves:
         """The view with new layers and head, and what it shares with the source, as `tuned`."""
         plugged = {p: x for p, x in tuned.items() if p in self.shared or p.startswith(NEW)}
+        if self.own_rows and TABLE in plugged:
+            parts = (self.leaves[TABLE][: self.own_rows], plugged[TABLE][self.own_rows :])
+            plugged[TABLE] = np.concatenate(parts)
         return {**self.leaves, **plugged}
+
+    @property
+    def digest(self) -> str:
+        """Of the leaves and the map: what scores depend on."""
+        arrays = [*self.leaves.values(), *(self.affine or ())]
+        result = hashlib.sha256(repr((list(self.leaves), self.framing, self.language)).encode())
+        for array in arrays:
+            result.update(np.ascontiguousarray(array).tobytes())
+        return result.hexdigest()[:8]
 
 
 def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, View]:
@@ -52,10 +71,12 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
     source = run.language(tuning.source)
     views = {}
     for number, language in enumerate(c.languages):
-        leaves = flatten(sharing.select(params, run.model.mask, number))
+        leaves = flatten(run.model.view(params, number))
         leaves = {p: x for p, x in leaves.items() if not p.startswith("mlm/")}
         shared = frozenset(p for p in leaves if mask[p][number] == mask[p][source])
-        views[language] = View(language, run.data.vocabulary, framing, c.model, leaves, shared)
+        vocabulary = run.data.vocabulary
+        own = N_SPECIAL if vocabulary.specials == "private" and number != source else 0
+        views[language] = View(language, vocabulary, framing, c.model, leaves, shared, own_rows=own)
     return views
 
 

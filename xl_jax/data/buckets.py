@@ -16,9 +16,9 @@ from xl_jax.errors import InputError
 from xl_jax.randomness import Purpose, generator
 
 STEP = 2  # row lengths are multiples of this
-MOST = 12  # buckets: each takes seconds to compile
-SAVING = 0.015  # share of the positions that one more bucket has to save
-BATCHES = 4  # of an epoch, for each bucket
+MOST = 10  # buckets: each takes seconds to compile
+SAVING = 0.02  # share of the positions that one more bucket has to save
+BATCHES = 16  # of an epoch, for each bucket
 
 
 @dataclass(frozen=True)

@@ -115,11 +115,11 @@ def _columns(path: Path, number: int, line: str, index: int) -> tuple[str, str]:
 
 def _of_tfds(spec: labelled.Spec) -> Iterator[tuple[list[str], list[str]]]:
     features, rows = labelled.records(spec)
-    names = features["ner_tags"].feature.names
+    names = features["tags"].feature.names
     for row in rows:
         yield of_record(row, names)
 
 
 def of_record(row: dict[str, Any], names: list[str]) -> tuple[list[str], list[str]]:
     """Words and tags of a record of `wikiann`."""
-    return [labelled.text(x) for x in row["tokens"]], [names[int(i)] for i in row["ner_tags"]]
+    return [labelled.text(x) for x in row["tokens"]], [names[int(i)] for i in row["tags"]]

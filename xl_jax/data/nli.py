@@ -94,4 +94,5 @@ def of_record(row: dict[str, Any], names: list[str], language: str) -> Pair:
         hypothesis = hypothesis["translation"][spoken.index(language)]
     number = int(row["label"])
     label = names[number] if number >= 0 else "-"
-    return Pair(labelled.text(premise).strip(), labelled.text(hypothesis).strip(), label)
+    premise, hypothesis = (" ".join(labelled.text(x).split()) for x in (premise, hypothesis))
+    return Pair(premise, hypothesis, label)

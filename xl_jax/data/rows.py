@@ -39,9 +39,9 @@ class Rows:
 
     length: int
     tokens: Int32[np.ndarray, " tokens"]
-    starts: Int32[np.ndarray, " items+1"]
+    starts: Int32[np.ndarray, " ends"]
     places: Int32[np.ndarray, " words"]
-    word_starts: Int32[np.ndarray, " items+1"]
+    word_starts: Int32[np.ndarray, " ends"]
     labels: dict[str, Int32[np.ndarray, " words"]]
     counts: Counter[str]  # items_cut, items_in_windows, words_cut_off
 

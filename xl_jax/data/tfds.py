@@ -29,24 +29,22 @@ _TITLE = re.compile(r"_START_(?:ARTICLE|SECTION)_\n[^\n]*")
 _MARK = re.compile(r"_START_PARAGRAPH_|_NEWLINE_")
 
 
-class Tfds:
-    """A prepared set, or a split of it; every example is a document.
+class Examples:
+    """The records of a split, serialised; `features` says what is in them.
 
     Args:
       spec: `NAME[/CONFIG][:VERSION][:SPLIT]`, a split as TFDS writes it: `train` (default),
         `train[:10%]`, `train+test`.
-      field: the text feature, nested ones as `a/b`; "" = `text`, or else the only one.
       folder: where sets are prepared; "" = where TFDS puts them.
 
-    Of Wiki-40B's structure marks, paragraphs become lines; the titles of articles and sections, no
-    sentences, are dropped. The checksums of TFRecord files are not compared.
+    The checksums of TFRecord files are not compared.
 
     Raises:
-      InputError: an unknown set, config, split or feature; a set that is not prepared, or in
-        another format; while reading, a damaged file.
+      InputError: an unknown set, config or split; a set that is not prepared, or in another format;
+        while reading, a damaged file.
     """
 
-    def __init__(self, spec: str, field: str = "", folder: str = "") -> None:
+    def __init__(self, spec: str, folder: str = "") -> None:
         match = _NAME.fullmatch(spec)
         if not match:
             raise InputError(f"corpus 'tfds:{spec}': not NAME[/CONFIG][:VERSION][:SPLIT]")
@@ -60,9 +58,7 @@ class Tfds:
             raise unknown(what, match["split"] or "train", info.splits) from error
         self._builder, self._split, self._files = builder, str(split.name), split.file_instructions
         self._length = split.num_examples
-        whole = info.splits.values()
-        self._bytes = sum(s.num_bytes for s in whole) / max(sum(s.num_examples for s in whole), 1)
-        self._feature = _text_feature(spec, info.features, field)
+        self.features = info.features
         formats = {x.value for x in info.available_file_formats()}
         self._random_access = "array_record" in formats
         if not formats & {"array_record", "tfrecord"}:
@@ -71,33 +67,12 @@ class Tfds:
                 "file_format='array_record'"
             )
 
-    def parts(self, size: int) -> list[Part]:
-        """A part is the numbers of its first example and of that after its last."""
-        step = max(int(size / max(self._bytes, 1)), 1)
-        return [(i, min(i + step, self._length)) for i in range(0, self._length, step)]
+    def __len__(self) -> int:
+        return self._length
 
-    def size(self) -> int:
-        return round(self._length * self._bytes)
-
-    def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
-        from tensorflow_datasets.proto import tf_example_generated_pb2
-
-        parse = tf_example_generated_pb2.Example.FromString
-        records = self._random(*part) if self._random_access else self._in_order(*part)
-        named = False
-        for number, record in enumerate(records, part[0]):
-            text = b"".join(parse(record).features.feature[self._feature].bytes_list.value)
-            counts["bytes"] += len(text)
-            try:
-                document = text_lines(_without_marks(text.decode()))
-            except UnicodeDecodeError:
-                counts["invalid_utf8"] += 1
-                if not named:
-                    counts[f"invalid_utf8 first in tfds:{self._spec}: example {number}"] = 1
-                    named = True
-                continue
-            if document:
-                yield document
+    def records(self, start: int, end: int) -> Iterator[bytes]:
+        """Those from number `start` to before `end`."""
+        return self._random(start, end) if self._random_access else self._in_order(start, end)
 
     def _random(self, start: int, end: int) -> Iterator[bytes]:
         from tensorflow_datasets.core import decode
@@ -113,6 +88,54 @@ class Tfds:
             if first < last:
                 yield from _tfrecords(file.filename, file.skip + first, last - first)
             start, end = start - file.take, end - file.take
+
+
+class Tfds(Examples):
+    """A prepared set, or a split of it, as a corpus; every example is a document.
+
+    Args:
+      spec, folder: see `Examples`.
+      field: the text feature, nested ones as `a/b`; "" = `text`, or else the only one.
+
+    Of Wiki-40B's structure marks, paragraphs become lines; the titles of articles and sections, no
+    sentences, are dropped.
+
+    Raises:
+      InputError: see `Examples`; an unknown feature.
+    """
+
+    def __init__(self, spec: str, field: str = "", folder: str = "") -> None:
+        super().__init__(spec, folder)
+        whole = self._builder.info.splits.values()
+        self._bytes = sum(s.num_bytes for s in whole) / max(sum(s.num_examples for s in whole), 1)
+        self._feature = _text_feature(spec, self.features, field)
+
+    def parts(self, size: int) -> list[Part]:
+        """A part is the numbers of its first example and of that after its last."""
+        step = max(int(size / max(self._bytes, 1)), 1)
+        return [(i, min(i + step, self._length)) for i in range(0, self._length, step)]
+
+    def size(self) -> int:
+        return round(self._length * self._bytes)
+
+    def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
+        from tensorflow_datasets.proto import tf_example_generated_pb2
+
+        parse = tf_example_generated_pb2.Example.FromString
+        named = False
+        for number, record in enumerate(self.records(*part), part[0]):
+            text = b"".join(parse(record).features.feature[self._feature].bytes_list.value)
+            counts["bytes"] += len(text)
+            try:
+                document = text_lines(_without_marks(text.decode()))
+            except UnicodeDecodeError:
+                counts["invalid_utf8"] += 1
+                if not named:
+                    counts[f"invalid_utf8 first in tfds:{self._spec}: example {number}"] = 1
+                    named = True
+                continue
+            if document:
+                yield document
 
 
 def _without_marks(text: str) -> str:

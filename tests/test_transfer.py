@@ -1,0 +1,272 @@
+"""From a run directory to scores: grids, what is shared with the target, what is done once."""
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from xl_jax import rundir
+from xl_jax.checkpoint import leaf_digests
+from xl_jax.config import Batch, Config, Data, Model, Optim, Vocab
+from xl_jax.data.special import N_SPECIAL
+from xl_jax.errors import InputError
+from xl_jax.finetune import Tuner
+from xl_jax.pretrain import CtrlC, Interrupted
+from xl_jax.rundir import Run
+from xl_jax.step import init_state
+from xl_jax.transfer import Transfer, groups, resolved, test_specs
+from xl_jax.tuned import NEW
+from xl_jax.tuning import Setting, Tuning
+
+test_specs.__test__ = False
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run directory with a checkpoint of two languages whose first layer is private, as are the
+    rows of their special tokens."""
+    folder = tmp_path_factory.mktemp("run")
+    config = Config(
+        languages=("a", "b"),
+        corpora={"a": "synthetic:a", "b": "synthetic:b#sentences=400,words=100,topics=4"},
+        sharing="sep_l1",
+        vocab=Vocab(mode="disjoint", size=60, specials="private"),
+        data=Data(windows="line", length=16, heldout=0.1),
+        model=Model(
+            layers=2, heads=2, width=16, ffn=32, positions=16, dropout=0.1, attention_dropout=0.1
+        ),
+        batch=Batch(slots=2, rows=4),
+        optim=Optim(warmup=2),
+    )
+    made = rundir.start(config, folder / "r", log=lambda _: None)
+    checkpoints = made.checkpoints(lambda _: None)
+    state = init_state(made.model)
+    private = jax.tree.map(lambda x: x + 0.01, state.params)  # not the untrained encoder
+    checkpoints.save(3, state._replace(params=private))
+    checkpoints.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def tuning(run: Run) -> Tuning:
+    """Named entities among made-up words; a grid of two learning rates and two seeds."""
+    chance = random.Random(0)
+    for name, n in (("a.train", 24), ("a.dev", 8), ("a.test", 8), ("b.test", 9)):
+        blocks = []
+        for _ in range(n):
+            words = [chance.choice("abcdeiou") for _ in range(4)]
+            blocks.append("".join(f"{w}\t{'B-X' if 'a' in w else 'O'}\n" for w in words))
+        long = "a\tB-X\n" * 20 if name == "b.test" else "a\tB-Y\n" if name == "a.dev" else ""
+        (run.folder / f"{name}.bio").write_text("\n".join([*blocks, long]))
+    data = f"files:{run.folder}/{{language}}"
+    return Tuning(
+        task="ner", train=f"{data}.train.bio", dev=f"{data}.dev.bio", test=f"{data}.test.bio",
+        epochs=1, batch=(8,), lr=(1e-2, 2e-2), seeds=(0, 1), parallel=2,
+    )  # fmt: skip
+
+
+def lines() -> tuple[list[str], Any]:
+    found: list[str] = []
+    return found, found.append
+
+
+@pytest.fixture(scope="module")
+def done(run: Run, tuning: Tuning) -> tuple[Transfer, list[str]]:
+    said, log = lines()
+    made = Transfer(run, tuning, log=log)
+    made.run_all()
+    return made, said
+
+
+def test_a_grid_leaves_records_predictions_and_tuned_parameters(
+    done: tuple[Transfer, list[str]], run: Run
+) -> None:
+    made, _ = done
+    written = json.loads((run.folder / "eval/ner.json").read_text())
+    assert (written["run"], written["task"]) == ("r", "ner")
+    rows = written["records"]
+    assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, made.records()))
+    assert len([r for r in rows if r["kind"] == "setting"]) == 4 * 2 * 3  # settings, languages, ...
+    results = [r for r in rows if r["kind"] == "result" and r["metric"] == "f1"]
+    assert [(r["source"], r["target"], r["seeds"], r["n"]) for r in results] == [
+        ("a", "a", 2, 8),
+        ("a", "b", 2, 10),
+    ]
+    for setting in made.tuning.settings:
+        place = made.place(setting)
+        names = {str(x.relative_to(place)) for x in place.rglob("*.*") if x.suffix != ""}
+        assert {"result.json", "predictions/a.bio", "predictions/b.bio"} <= names
+        assert not (place / "progress").exists() and (place / "model").exists()
+
+
+def test_what_the_data_hide_is_counted(done: tuple[Transfer, list[str]]) -> None:
+    said = " | ".join(done[1])
+    assert "train: 24 items of files:" in said and "test b: 10 items" in said
+    assert "dev: labels without training, counted as errors: B-Y 1" in said
+    assert "test b: rows of 16 tokens: items in windows 1" in said
+
+
+def test_finished_settings_are_never_trained_again(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Tuner, "run", never)
+    said, log = lines()
+    again = Transfer(run, tuning, log=log)
+    again.run_all()
+    assert again.records() == done[0].records()
+    assert "4 of 4 settings are trained already" in said
+    # Another file for b: the kept parameters are scored on it, nothing is trained.
+    first = f"files:{run.folder}/b.test.bio#take=3"
+    test = {"a": f"files:{run.folder}/a.test.bio", "b": first}
+    more = Transfer(run, dataclasses.replace(tuning, test=test), log=log)
+    more.run_all()
+    assert {r["n"] for r in more.records() if r["target"] == "b"} == {3}
+    kept = [r for r in done[0].records() if r["kind"] == "setting" and r["target"] == "a"]
+    assert [r for r in more.records() if r["kind"] == "setting" and r["target"] == "a"] == kept
+    # One more setting: only that is trained.
+    with pytest.raises(AssertionError, match="trained again"):
+        Transfer(run, dataclasses.replace(tuning, seeds=(0, 1, 2)), log=log).run_all()
+    assert said[-1] == "4 of 6 settings are trained already"
+    Transfer(run, tuning, log=log).run_all()  # as it was, for the other tests
+
+
+def test_the_target_keeps_its_private_leaves_and_gets_the_shared_ones(
+    done: tuple[Transfer, list[str]],
+) -> None:
+    made, _ = done
+    setting = made.tuning.settings[0]
+    tuned = made._kept(setting)
+    before = {x: jax.device_get(v.leaves) for x, v in made.views("trained").items()}
+    view = made.views("trained")["b"]
+    after = jax.device_get(view.after(tuned))
+    private = [p for p in after if p.startswith("layer_1/")]
+    shared = [p for p in after if p.startswith("layer_2/") or p == "embed/position"]
+    assert len(private) == len([p for p in shared if p.startswith("layer_2/")]) == 16
+    digests = leaf_digests(after), leaf_digests(before["b"]), leaf_digests(dict(tuned))
+    for path in private:  # b's own, to the bit; English fine-tuning left its own alone too
+        assert digests[0][path] == digests[1][path] and path not in tuned
+    for path in shared:
+        assert digests[0][path] == digests[2][path] != digests[1][path]
+    assert all(digests[0][p] == digests[2][p] for p in tuned if p.startswith(NEW))
+    table = "embed/token"  # shared, but for the rows of the special tokens
+    np.testing.assert_array_equal(after[table][:N_SPECIAL], before["b"][table][:N_SPECIAL])
+    np.testing.assert_array_equal(after[table][N_SPECIAL:], tuned[table][N_SPECIAL:])
+    assert (before["a"][table][:N_SPECIAL] != before["b"][table][:N_SPECIAL]).any()
+
+
+def test_a_grid_that_was_interrupted_comes_to_the_same(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    other = dataclasses.replace(run, folder=tmp_path / "r")
+    monkeypatch.setattr(Run, "trained", lambda _: (3, done[0].params))
+    one = dataclasses.replace(tuning, seeds=(1,), steps_per_call=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(CtrlC, "pressed", property(lambda _: True, lambda *_: None), raising=False)
+        with pytest.raises(Interrupted, match="stopped at step 2, saved; the same command"):
+            Transfer(other, one, log=lambda _: None).run_all()
+    made = Transfer(other, one, log=lambda _: None)
+    assert [made.place(s).name for s in one.settings] == [
+        done[0].place(s).name for s in one.settings
+    ]
+    made.run_all()
+    want = [r for r in done[0].records() if r["kind"] == "setting" and r["seed"] == 1]
+    assert [r for r in made.records() if r["kind"] == "setting"] == want
+
+
+def test_features_mapped_into_the_source_space(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]]
+) -> None:
+    """Paper section 5.1.2: the encoder stays, new layers and head see its states through a map."""
+    base = dataclasses.replace(
+        tuning, freeze="all", layer=1, new_layers=1, lr=(1e-2,), seeds=(0,), targets=("b",)
+    )
+    width = run.config.model.width
+    plain = Transfer(run, base, log=lambda _: None)
+    assert plain.movable == []
+    plain.run_all()
+    view = plain.views("trained")["b"]
+    setting, part = base.settings[0], plain.test["b"]
+    assert all(path.startswith(NEW) for path in plain._kept(setting))
+    same = (np.eye(width, dtype=np.float32), np.zeros(width, np.float32))
+    other = (-np.eye(width, dtype=np.float32), np.ones(width, np.float32))
+    tuned, answers = plain._kept(setting), []
+    for affine in (None, same, other):
+        seen = dataclasses.replace(view, affine=affine)
+        answers.append(plain.tuner(8).answers(seen.after(tuned), part.rows, seen))
+    assert answers[0] == answers[1] != answers[2]
+
+    seen = dataclasses.replace(view, affine=other)
+    mapped = Transfer(run, base, views={"b": seen}, log=lambda _: None)
+    assert mapped.place(setting) == plain.place(setting)  # tuned already: only b is scored
+    mapped.tuners = plain.tuners
+    mapped.run_all()
+    found = {r["metric"]: r["value"] for r in mapped.records() if r["target"] == "b"}
+    assert found == plain.task.scores(part.items, answers[2])
+
+
+def test_a_monolingual_run_has_its_source_alone(run: Run, tuning: Tuning) -> None:
+    config = dataclasses.replace(run.config, languages=("a",), corpora={"a": "synthetic:a"})
+    found = resolved(dataclasses.replace(run, config=config), tuning, {})
+    assert (found.source, list(found.test)) == ("a", ["a"])
+
+
+def test_settings_that_may_run_at_once() -> None:
+    made = Tuning(batch=(4, 8), lr=(1e-3, 2e-3, 3e-3), seeds=(0, 1)).settings
+    sizes = [[(s.seed, s.batch) for s in group] for group in groups(made, 2)]
+    assert sizes == [[(seed, batch)] * n for seed in (0, 1) for batch in (4, 8) for n in (2, 1)]
+    assert groups(made, 1) == [[s] for s in made]
+    assert isinstance(made[0], Setting)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": "de"}, "unknown language in .* 'de': known: a, b"),
+        ({"targets": ("b", "fr")}, "unknown language in .* 'fr': known: a, b"),
+        ({"train": ""}, "ner: no train data: give --data.train=SPEC"),
+        ({"test": {"a": "files:x"}}, "ner: no test data of b: give --data.test=b=SPEC"),
+        ({"dev": "files:no"}, "no file matches 'no'"),
+        ({"freeze": "upto:1"}, "unknown freeze 'upto:1'.*known: all, none, private, up_to:n"),
+        ({"freeze": "up_to:9"}, "freeze: rule 'layer_3/.*' matches no parameter"),
+        ({"length": 17}, "tune.length = 17 is beyond model.positions = 16"),
+    ],
+)
+def test_bad_questions_are_refused_before_any_training(
+    change: dict[str, Any], message: str, run: Run, tuning: Tuning
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Transfer(run, dataclasses.replace(tuning, **change), log=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "pos"}, "unknown tune.task 'pos'.*known: ner, nli, parsing"),
+        ({"encoders": ("random",)}, "unknown encoder in tune.encoders 'random'"),
+        ({"lr": ()}, "tune.lr is empty"),
+        ({"lr": (0.0,)}, "tune.lr is 0.0, not positive"),
+        ({"dropout": 1.0}, "tune.dropout is 1.0, not within"),
+        ({"length": 4}, "tune.length is 4, at least 8"),
+    ],
+)
+def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Tuning(**change)
+
+
+def test_test_data_on_the_command_line(run: Run) -> None:
+    assert test_specs(run, ["files:x.{language}"]) == "files:x.{language}"
+    assert test_specs(run, ["a=files:x", "b=tfds:y:test"]) == {"a": "files:x", "b": "tfds:y:test"}
+    with pytest.raises(InputError, match="not LANGUAGE=SPEC"):
+        test_specs(run, ["files:x", "files:y"])
+    with pytest.raises(InputError, match="unknown language in .* 'zh': known: a, b"):
+        test_specs(run, ["zh=files:x"])
