@@ -76,11 +76,9 @@ class Extractor:
                 found[:, at] = np.asarray(made)[:, : len(at), 0]
         return found
 
-    def words(
-        self, view: Any, lines: Shard, parts: Sequence[np.ndarray]
-    ) -> Words:
-        """Mean state of the pieces of every word. `parts` gives, line by line, the number within the
-        line of the word that each token belongs to, -1 for none."""
+    def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:
+        """Mean state of the pieces of every word. `parts` gives for every line the number within it
+        of the word that each token belongs to, -1 for none."""
         view = self.place(view)
         many = np.asarray([int(part.max(initial=-1)) + 1 for part in parts])
         starts = np.concatenate([[0], np.cumsum(many)])
@@ -88,9 +86,7 @@ class Extractor:
         seen = np.zeros(starts[-1], bool)
         for tokens, at in self._batches(lines, np.arange(len(lines))):
             part = _in_rows([parts[i] for i in at], tokens.shape)
-            made = np.asarray(
-                self._means(view, *self._rows(tokens, part), parts=tokens.shape[1])
-            )
+            made = np.asarray(self._means(view, *self._rows(tokens, part), parts=tokens.shape[1]))
             for row, i in enumerate(at):
                 here = np.unique(part[row])
                 here = here[here >= 0]

@@ -246,9 +246,7 @@ def _median_distance(x_nxD: np.ndarray) -> float:
 def _kernel(z_XxnxD: jax.Array, at_N: jax.Array) -> jax.Array:
     """Rows `at_N` of every layer's kernel matrix [X, N, n]."""
     squares_Xxn = jnp.square(z_XxnxD).sum(2)
-    products = jnp.einsum(
-        "XND,XnD->XNn", z_XxnxD[:, at_N], z_XxnxD, precision=Precision.HIGHEST
-    )
+    products = jnp.einsum("XND,XnD->XNn", z_XxnxD[:, at_N], z_XxnxD, precision=Precision.HIGHEST)
     distances = squares_Xxn[:, at_N, None] + squares_Xxn[:, None] - 2 * products
     return jnp.exp(-jnp.maximum(distances, 0) / 2)
 

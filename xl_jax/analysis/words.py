@@ -32,8 +32,7 @@ class Spelling:
 
     def __init__(self, vocabulary: Vocabulary, language: str):
         self._text = [_NO_LETTER] * vocabulary.size
-        rows = vocabulary.ids[language].tolist()
-        for row, piece in zip(rows[N_SPECIAL:], vocabulary.strings(language)[N_SPECIAL:], strict=True):
+        for row, piece in _ordinary(vocabulary, language):
             self._text[row] = piece.replace("▁", " ")
 
     def __call__(self, line: Int[np.ndarray, " tokens"]) -> Spelled:
@@ -68,9 +67,14 @@ def most_frequent(counts: Counter[str], most: int) -> list[str]:
 def single_pieces(vocabulary: Vocabulary, language: str) -> dict[str, int]:
     """The words that are one piece (paper 5.1.1), and their rows in the embedding table. As
     written: a word in lower case is found where the vocabulary has it in lower case."""
-    pieces = zip(vocabulary.ids[language].tolist(), vocabulary.strings(language), strict=True)
     return {
         piece[1:]: row
-        for row, piece in list(pieces)[N_SPECIAL:]
+        for row, piece in _ordinary(vocabulary, language)
         if piece[:1] == "▁" and _WORD.fullmatch(piece[1:])
     }
+
+
+def _ordinary(vocabulary: Vocabulary, language: str) -> list[tuple[int, str]]:
+    """(row, string) of every piece but the special tokens."""
+    rows = vocabulary.ids[language].tolist()
+    return list(zip(rows, vocabulary.strings(language), strict=True))[N_SPECIAL:]
