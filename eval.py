@@ -127,9 +127,12 @@ def _number(text: str) -> int:
 
 def transfer(run: Any, other: Any) -> None:
     from xl_jax.pretrain import Interrupted
+    from xl_jax.report.mapped import show_mapped
     from xl_jax.report.transfer import show
     from xl_jax.transfer import test_specs
 
+    if other and not MAP.value:
+        raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")
     if len(TASK.value) > 1:
         raise InputError(f"--task={','.join(TASK.value)}: {', '.join(TRANSFER)} go one at a time")
     tuning = config_flags.tuning()
@@ -143,7 +146,10 @@ def transfer(run: Any, other: Any) -> None:
     }
     asked = {name: value for name, value in given.items() if value is not None}
     try:
-        show(run, dataclasses.replace(tuning, **asked))
+        if MAP.value:
+            show_mapped(run, other, probe(run), dataclasses.replace(tuning, **asked))
+        else:
+            show(run, dataclasses.replace(tuning, **asked))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)

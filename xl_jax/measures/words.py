@@ -34,7 +34,8 @@ class Space(NamedTuple):
 
 def induction(probe: Probe) -> Iterator[Record]:
     """Precision at 1 and 5 of the test dictionary (`probe.dictionary`) by CSLS and cosine, through
-    the map that the training dictionary (`probe.map_dictionary`) gives and a random one."""
+    the map that the training dictionary (`probe.map_dictionary`) gives and a random one; of all
+    words, and of those that no translation spells alike."""
     c = probe.config
     if not (c.dictionary and c.map_dictionary):
         return
@@ -47,33 +48,41 @@ def induction(probe: Probe) -> Iterator[Record]:
         texts = [_words(probe, encoders, language) for encoders, language in sides]
         for vectors, model, x, y in _spaces(probe, sides, texts):
             learnt = cover(train, x.words, y.words).answers
-            right = cover(test, x.words, y.words)
+            right = {"all": cover(test, x.words, y.words)}
+            same = {a for a, b in test if a == b}  # rows in common make these easy
+            if other := [(a, b) for a, b in test if a not in same]:
+                right["different"] = cover(other, x.words, y.words)
             for layer in range(min(len(x.vectors), len(y.vectors))):
                 here = x.vectors[layer], y.vectors[layer]
                 paired = [z[i] for z, i in zip(here, learnt.T, strict=True)]
                 for kind in ROTATIONS:
-                    turned = procrustes.fit(*paired[::-1], c.normalise, kind, here[::-1], layer)
-                    for r in induce(turned.target(here[0]), turned(here[1]), right):
-                        yield {
-                            **r,
-                            "source": source,
-                            "target": target,
-                            "layer": layer,
-                            "vectors": vectors,
-                            "map": kind,
-                            "map_pairs": len(learnt),
-                            "words": [len(x.words), len(y.words)],
-                            **probe.common(model, r["n"], Path(c.dictionary).stem),
-                        }
+                    turned = procrustes.fit(
+                        paired[1], paired[0], c.normalise, kind, (here[1], here[0]), layer
+                    )
+                    near = turned.target(here[0]), turned(here[1])
+                    for spelling, answers in right.items():
+                        for r in induce(*near, answers):
+                            yield {
+                                **r,
+                                "source": source,
+                                "target": target,
+                                "layer": layer,
+                                "vectors": vectors,
+                                "spelling": spelling,
+                                "map": kind,
+                                "map_pairs": len(learnt),
+                                "words": [len(x.words), len(y.words)],
+                                **probe.common(model, r["n"], Path(c.dictionary).stem),
+                            }
 
 
 def _spaces(
     probe: Probe, sides: list[tuple[Encoders, str]], texts: list[dict[str, int]]
 ) -> Iterator[tuple[str, str, Space, Space]]:
     """(kind of vectors, model, source space, target space)."""
-    rows = [single_pieces(e.run.data.vocabulary, language) for e, language in sides]
+    pieces = [single_pieces(e.run.data.vocabulary, language) for e, language in sides]
     rows = [
-        {w: r for w, r in of.items() if w in text} for of, text in zip(rows, texts, strict=True)
+        {w: r for w, r in of.items() if w in text} for of, text in zip(pieces, texts, strict=True)
     ]
     for model in ("trained", "untrained"):
         found = []

@@ -14,7 +14,14 @@ NAMES = {
     "twins_retrieval": "sentence retrieval, both ways, P@1 %",
     "twins_translation": "word translation, both ways, P@1 %",
 }
-KIND = ("vectors", "model", "centred", "map", "criterion")  # what tells the rows of a table apart
+KIND = (
+    "vectors",
+    "model",
+    "centred",
+    "map",
+    "criterion",
+    "spelling",
+)  # what tells the rows of a table apart
 MAPPED = {"procrustes": "mapped", "identity": "means aligned", "random": "random map"}
 
 COMPARED = {"word_translation": "word translation", "sentence_retrieval": "sentence retrieval"}
@@ -49,6 +56,7 @@ def label(record: Record) -> str:
     parts += ["languages centred"] if record.get("centred") else []
     parts += [MAPPED.get(record.get("map", ""))]
     parts += ["CSLS"] if record.get("criterion") == "csls" else []
+    parts += ["spelled differently"] if record.get("spelling") == "different" else []
     return ", ".join(filter(None, parts))
 
 
