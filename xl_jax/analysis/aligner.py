@@ -32,7 +32,7 @@ def read_links(path: str, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) 
       InputError: no such file, another number of lines than pairs, a link that is none (file:line).
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")
+        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     if len(lines) != len(pairs):

@@ -149,7 +149,7 @@ def _linear(x_XxnxD: np.ndarray, y_YxnxE: np.ndarray, centred: bool) -> _Items:
         products = _add_products(products, x_at(first), y_at(first))
     parts = [jax.device_get(_shares(products, x_at(first), y_at(first))) for first in firsts]
     rows = [np.concatenate(each).astype(np.float64)[:n] for each in zip(*parts, strict=True)]
-    return _Items(*rows, x_at.total(n), y_at.total(n))
+    return _Items(*rows, *(at.total(n) for at in (x_at, y_at)))
 
 
 class _Spot:
@@ -218,19 +218,20 @@ def _rbf(x_XxnxD: np.ndarray, y_YxnxE: np.ndarray, centred: bool, bandwidth: flo
     """From whole rows of the kernel matrices, a block of items at a time."""
     n = x_XxnxD.shape[1]
     sides = []
-    for z in (x_XxnxD, y_YxnxE):
-        z = z - z.mean(1, keepdims=True)
-        scale = np.stack([_median_distance(layer) for layer in z]) * bandwidth
-        sides.append(jnp.asarray(z / scale[:, None, None].astype(np.float32)))
+    for raw in (x_XxnxD, y_YxnxE):
+        moved = raw - raw.mean(1, keepdims=True)
+        scale = np.stack([_median_distance(layer) for layer in moved]) * bandwidth
+        sides.append(jnp.asarray(moved / scale[:, None, None].astype(np.float32)))
     firsts = range(0, n, RBF_ITEMS)
     blocks = [np.minimum(np.arange(first, first + RBF_ITEMS), n - 1) for first in firsts]
     means, totals = [], []
     for z in sides:
-        sums = np.concatenate([np.asarray(_kernel(z, at).sum(2)) for at in blocks], 1)[:, :n]
+        parts = [np.asarray(_kernel(z, at).sum(2)) for at in blocks]
+        sums = np.concatenate(parts, 1)[:, :n]
         totals.append(sums.sum(1, dtype=np.float64) * (not centred))
         means.append(jnp.asarray(sums / n * centred))
-    parts = [jax.device_get(_rbf_shares(*sides, *means, at)) for at in blocks]
-    rows = [np.concatenate(each)[:n].astype(np.float64) for each in zip(*parts, strict=True)]
+    shares = [jax.device_get(_rbf_shares(*sides, *means, at)) for at in blocks]
+    rows = [np.concatenate(each)[:n].astype(np.float64) for each in zip(*shares, strict=True)]
     return _Items(*rows, *totals)
 
 

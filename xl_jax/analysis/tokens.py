@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
 
 from xl_jax.analysis.uncertainty import interval, resample
 from xl_jax.analysis.vectors import unit
@@ -14,10 +13,9 @@ from xl_jax.analysis.vectors import unit
 PAIRS = 64  # of sentences at once
 
 
-def mutual_links(
-    x: Sequence[Float[np.ndarray, "n D"]], y: Sequence[Float[np.ndarray, "m D"]]
-) -> list[Int[np.ndarray, "links 2"]]:
-    """The links (source token, target token) of each sentence pair. Of equal cosines the first."""
+def mutual_links(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The links int [links, 2] (source token, target token) of each sentence pair, given as states
+    [tokens, D]. Of equal cosines the first."""
     longest = -(-max(max(map(len, x)), max(map(len, y))) // 8) * 8
     links = []
     for first in range(0, len(x), PAIRS):
@@ -32,9 +30,7 @@ def mutual_links(
 
 
 def link_scores(
-    found: Sequence[Int[np.ndarray, "links 2"]],
-    gold: Sequence[Int[np.ndarray, "links 2"]],
-    seed: int = 0,
+    found: Sequence[np.ndarray], gold: Sequence[np.ndarray], seed: int = 0
 ) -> dict[str, float]:
     """f1 with its interval low, high over sentences; precision and recall; over all links."""
     rows = np.zeros((len(found), 3))

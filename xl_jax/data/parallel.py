@@ -149,6 +149,6 @@ def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
 
 def _read_lines(name: str) -> list[str]:
     try:
-        return Path(name).read_text(encoding="utf-8").rstrip("\n").split("\n")
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file") from error

@@ -104,7 +104,7 @@ def cka(probe: Probe) -> Iterator[Record]:
             hits = []
             for i in each:
                 near = _through(maps[i], x[i], y[i]) if maps else (x[i], y[i])
-                both = retrieve(*near, pairs.answers, centre=not maps)
+                both = retrieve(near[0], near[1], pairs.answers, centre=not maps)
                 hits.append(np.mean([places.hits().mean() for places in both]))
             likeness = found.value[each, each]
             if np.std(hits) > 0 and np.std(likeness) > 0:

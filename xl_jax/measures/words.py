@@ -107,9 +107,9 @@ def _spaces(
         )
         for (encoders, language), text in zip(sides, texts, strict=True)
     ]
-    for name, of in (("fasttext, static's words", rows), ("fasttext", texts)):
+    for name, words_of in (("fasttext, static's words", rows), ("fasttext", texts)):
         found = []
-        for vectors, text, words in zip(trained, texts, of, strict=True):
+        for vectors, text, words in zip(trained, texts, words_of, strict=True):
             place = {word: i for i, word in enumerate(text)}
             found.append(Space(list(words), vectors[None, [place[w] for w in words]]))
         yield name, "trained", *found
