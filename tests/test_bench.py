@@ -94,7 +94,10 @@ def test_input(run, monkeypatch):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["mask"], "unknown command 'mask': did you mean 'masks'. known: input, masks, step"),
+        (
+            ["mask"],
+            "unknown command 'mask': did you mean 'masks'. known: analysis, input",
+        ),
         (["step", "--rounds=0"], "--rounds 0 is not positive"),
         (["step", "--row=8"], "unrecognized arguments: --row=8"),
         ([], "required: command"),

@@ -1,4 +1,4 @@
-"""Neighbours, CSLS, retrieval and induction: spaces whose answers are known, and dense references."""
+"""Neighbours, CSLS, retrieval, induction: known answers, and dense references."""
 
 import numpy as np
 import pytest

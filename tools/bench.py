@@ -4,6 +4,7 @@ feeds it.
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py input                   windows/s delivered over windows/s trained on
+    python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
     python tools/bench.py step --rows 8 --no-compile --json bench.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
@@ -26,12 +27,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.benchmarks.analysis import analysis
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.step import masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax.errors import InputError, unknown
 
-COMMANDS = {"step": step, "masks": masks, "input": input_pipeline}
+COMMANDS = {"step": step, "masks": masks, "input": input_pipeline, "analysis": analysis}
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +56,9 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     for name, default in (("rounds", 5), ("steps", 5), ("threads", 2), ("matmul", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--corpus_mb", type=int, default=1000, help="the larger text of `input`")
+    parser.add_argument("--parts", default="csls,features,cka", help="of `analysis`")
+    parser.add_argument("--words", type=int, default=50_000, help="of each language, in `csls`")
+    parser.add_argument("--sentences", type=int, default=2000, help="of `features`")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")
     parser.add_argument("--json", type=Path, help="file to write the records to")
@@ -72,8 +77,8 @@ def machine(argv: Sequence[str], threads: int) -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
     versions = {"python": platform.python_version()}
-    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers"):
-        if importlib.util.find_spec(name) is not None:
+    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers", "faiss-cpu"):
+        if importlib.util.find_spec(name.partition("-")[0]) is not None:
             versions[name] = importlib.metadata.version(name)
     return {
         "command": shlex.join(["python", "tools/bench.py", *argv]),

@@ -51,7 +51,7 @@ class Spelling:
         inside = (word < len(words)) & (begin[np.minimum(word, len(words) - 1)] < stop)
         return Spelled(words, np.where(inside, word, -1))
 
-    def count(self, lines: Iterable[Int[np.ndarray, " tokens"]]) -> Counter[str]:
+    def count(self, lines: Iterable[np.ndarray]) -> Counter[str]:
         """How often each word occurs."""
         counts: Counter[str] = Counter()
         for line in lines:

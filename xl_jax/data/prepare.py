@@ -41,7 +41,7 @@ from xl_jax.errors import InputError
 FORMAT = 2  # of the folder; part of its name
 
 Log = Callable[[str], None]
-Records = dict[str, list[dict[str, Any]]]  # language -> what each pass over a part returned
+Records = dict[str, list[Any]]  # language -> what each pass over a part returned
 
 
 @dataclass(frozen=True)
