@@ -11,7 +11,9 @@ import pytest
 from xl_jax import rundir
 from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
 from xl_jax.errors import InputError
+from xl_jax.mapped import word_maps
 from xl_jax.measure import measure
+from xl_jax.probe import Probe as Probed
 from xl_jax.rundir import Run
 from xl_jax.step import init_state
 
@@ -162,3 +164,28 @@ def test_refused_with_the_reason(same: Run) -> None:
         measure(same, ("retrival",))
     with pytest.raises(InputError, match="unknown language in .*'fr'"):
         measure(same, ("retrieval",), asked=Probe(target="fr"))
+
+
+def test_a_map_of_linked_words_is_the_identity_between_identical_views(
+    place: Path, same: Run
+) -> None:
+    lines = (place / "text.txt").read_text().splitlines()[:30]
+    (place / "words").write_text("\n".join(lines) + "\n")
+    links = [" ".join(f"{i}-{i}" for i in range(len(line.split()))) for line in lines]
+    (place / "links").write_text("\n".join(links) + "\n")
+    files = f"{place}/words,{place}/words"
+    said: list[str] = []
+    probe = Probed(same, None, Probe(map=files, links=f"{place}/links"), said.append)
+    maps = word_maps(probe, "a", "t")
+    words = sum(len(line.split()) for line in lines)
+    assert said[-1].startswith("word pairs: ") and 0.9 * words < int(said[-1].split()[2]) <= words
+    width = same.config.model.width
+    for turned in maps["procrustes"]:
+        weights, offset = turned.affine()
+        np.testing.assert_allclose(weights, np.eye(width), atol=1e-3)
+        np.testing.assert_allclose(offset, np.zeros(width), atol=1e-3)
+    for drawn in maps["random"]:
+        assert np.abs(drawn.affine()[0] - np.eye(width)).max() > 0.3
+    (place / "links").write_text("\n".join(["0-99", *links[1:]]) + "\n")
+    with pytest.raises(InputError, match="links:1: '0-99' is no link"):
+        word_maps(probe, "a", "t")

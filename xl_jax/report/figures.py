@@ -73,7 +73,7 @@ def _by_layer(axis: Any, title: str, block: list[Record]) -> None:
             ]
             low, high = 100 * np.asarray(edges, float)
             axis.fill_between(here, low, high, color=style["color"], alpha=0.12, linewidth=0)
-    chance = [100 * (mean(block, "chance", layer=n) or 0) for n in columns]
+    chance = [100 * (mean(block, "chance", layer=n, model="trained") or 0) for n in columns]
     axis.plot(columns, chance, ":", color="#c44", label="chance")
     name = title.partition(" (")[0]
     axis.set(title=name, xlabel="layer (0 = embeddings)", ylim=(-3, 103))

@@ -96,7 +96,7 @@ def by_layer(records: Sequence[Record]) -> str:
                 name += f" ({first['n']:,} words, {percent(first['coverage'])} % covered)"
             rows.append([f"  {name}", *(percent(v) for v in values)])
         rows[1:] = rows[:0:-1]  # as they came
-        chance = [mean(block, "chance", layer=n) for n in columns]
+        chance = [mean(block, "chance", layer=n, model="trained") for n in columns]
         rows.append(["  chance", *(percent(v) for v in chance)])
         if block[0].get("kernel_centred") is False:
             rows.append(
