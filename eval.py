@@ -3,12 +3,20 @@
     python eval.py                        everything, on the known translations of runs/tiny
     python eval.py --workdir=runs/x --task=retrieval --data.pairs=tatoeba.fr-en.en,tatoeba.fr-en.fr
     python eval.py --workdir=runs/x --task=translation --data.dictionary=en-fr.5000-6500.txt
+    python eval.py --workdir=runs/en --other=runs/fr --task=retrieval --data.map=book.en,book.fr \\
+      --data.pairs=tatoeba.fr-en.en,tatoeba.fr-en.fr
 
 Tasks:
-    retrieval      find each sentence's translation among all others, by cosine of mean states
+    retrieval      find each sentence's translation among all others by cosine of mean states, and
+                   with --data.map through an orthogonal map learnt from other sentence pairs
     translation    find each word's translation, by cosine of its states between special tokens
-    cka            how alike the two languages' representations of the same sentences are
+    cka            how alike the two languages' representations of the same sentences are, every
+                   layer with every other one
     perplexity     held-out perplexity of each language beside unigram and bigram counts
+    induction      find the words of a test dictionary through the map that a training dictionary
+                   gives, by rows of the embedding table and by averages over running text
+    twins          a twin and its base at every checkpoint: word alignment, and the multilinguality
+                   score of Dufter and Schuetze
 
 Zero-shot transfer: fine-tune a grid of settings on the source language, score every language.
 
@@ -19,10 +27,14 @@ Zero-shot transfer: fine-tune a grid of settings on the source language, score e
     nli            does the premise entail the hypothesis: accuracy
     ner            named entities: span F1
     parsing        dependency trees: unlabelled and labelled attachment
+
+With --data.map, ner and parsing go through a map of contextual words: the first layers of the
+source encoder, frozen, with four new ones above; at test the target encoder's first layers, mapped.
 """
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -41,6 +53,28 @@ PAIRS = flags.DEFINE_string(
 DICTIONARY = flags.DEFINE_string(
     "data.dictionary", None, "Word pairs: a file of two columns, source and target word (MUSE)."
 )
+OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
+MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
+MAP_DICTIONARY = flags.DEFINE_string(
+    "data.map_dictionary", None, "Word pairs to learn a map from, as data.dictionary."
+)
+LINKS = flags.DEFINE_string(
+    "data.links", None, "Word alignment of data.map's blank-separated words (Pharaoh: 0-0 1-2)."
+)
+LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
+TEXT = flags.DEFINE_integer("probe.text", None, "Induction: lines of text to average over.")
+TYPES = flags.DEFINE_integer("probe.types", None, "Induction: most frequent words kept.")
+FASTTEXT = flags.DEFINE_integer(
+    "probe.fasttext", None, "Induction: width of fastText vectors of the same text (0 = none)."
+)
+NORMALISE = flags.DEFINE_string(
+    "probe.normalise", None, "Of both spaces before a map is learnt: iterative, centre or none."
+)
+KERNEL = flags.DEFINE_string("probe.kernel", None, "CKA: linear or rbf.")
+CENTRED = flags.DEFINE_bool(
+    "probe.centred", None, "CKA: centred (without, unrelated spaces may seem alike)."
+)
+DEBIASED = flags.DEFINE_bool("probe.debiased", None, "CKA: without the bias of few items.")
 TRAIN = flags.DEFINE_string("data.train", None, "Fine-tuning: the source language's training data.")
 DEV = flags.DEFINE_string("data.dev", None, "Fine-tuning: its development data.")
 TEST = flags.DEFINE_multi_string(
@@ -53,28 +87,52 @@ def main() -> None:
     from xl_jax.rundir import load
 
     run = load(config_flags.workdir())
+    other = load(Path(OTHER.value)) if OTHER.value else None
     if [task for task in TASK.value if task in TRANSFER]:
-        return transfer(run)
-    from xl_jax.probe import TASKS
+        return transfer(run, other)
+    from xl_jax.measure import USUAL
     from xl_jax.report.show import show
 
+    show(run, TASK.value or USUAL, AGAIN.value, other, probe(run))
+
+
+def probe(run: Any) -> Any:
+    """The run's own options with those of the command line."""
     given: dict[str, Any] = {
         "source": SOURCE.value,
         "target": TARGET.value,
         "pairs": PAIRS.value,
         "dictionary": DICTIONARY.value,
+        "map": MAP.value,
+        "map_dictionary": MAP_DICTIONARY.value,
+        "links": LINKS.value,
+        "layers": None if LAYERS.value is None else tuple(map(_number, LAYERS.value)),
+        "text": TEXT.value,
+        "types": TYPES.value,
+        "fasttext": FASTTEXT.value,
+        "normalise": NORMALISE.value,
+        "kernel": KERNEL.value,
+        "centred": CENTRED.value,
+        "debiased": DEBIASED.value,
     }
     asked = {name: value for name, value in given.items() if value is not None}
-    probe = dataclasses.replace(run.config.probe, **asked)
-    run = dataclasses.replace(run, config=dataclasses.replace(run.config, probe=probe))
-    show(run, TASK.value or tuple(TASKS), AGAIN.value)
+    return dataclasses.replace(run.config.probe, **asked)
 
 
-def transfer(run: Any) -> None:
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"--probe.layers: {text!r} is not the number of a layer")
+    return int(text)
+
+
+def transfer(run: Any, other: Any) -> None:
     from xl_jax.pretrain import Interrupted
+    from xl_jax.report.mapped import show_mapped
     from xl_jax.report.transfer import show
     from xl_jax.transfer import test_specs
 
+    if other and not MAP.value:
+        raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")
     if len(TASK.value) > 1:
         raise InputError(f"--task={','.join(TASK.value)}: {', '.join(TRANSFER)} go one at a time")
     tuning = config_flags.tuning()
@@ -88,7 +146,10 @@ def transfer(run: Any) -> None:
     }
     asked = {name: value for name, value in given.items() if value is not None}
     try:
-        show(run, dataclasses.replace(tuning, **asked))
+        if MAP.value:
+            show_mapped(run, other, probe(run), dataclasses.replace(tuning, **asked))
+        else:
+            show(run, dataclasses.replace(tuning, **asked))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)

@@ -61,7 +61,7 @@ def test_settings_are_compared_with_their_spread_over_seeds() -> None:
 
 
 def test_figures_are_drawn(tmp_path: Path) -> None:
-    figures.by_layer(RECORDS, "title", tmp_path / "layers.png")
+    figures.draw(RECORDS, "title", tmp_path / "layers.png")
     sentences = [{**r, "metric": "sentence_retrieval"} for r in RECORDS]
     figures.compare({"shared": [RECORDS + sentences]}, "title", tmp_path / "compare.png")
     for name in ("layers.png", "compare.png"):

@@ -8,6 +8,7 @@ feeds it.
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
     python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
+    python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
     python tools/bench.py step --rows 8 --no-compile --json bench.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
@@ -30,6 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.benchmarks.analysis import analysis
 from tools.benchmarks.compiling import compiling
 from tools.benchmarks.finetune import finetune
 from tools.benchmarks.input import input_pipeline
@@ -46,6 +48,7 @@ COMMANDS = {
     "input": input_pipeline,
     "prepare": prepare_text,
     "finetune": finetune,
+    "analysis": analysis,
 }
 
 
@@ -72,6 +75,9 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
         "--corpus_mb", type=int, default=1000, help="the larger text of `input`, `prepare`"
     )
     parser.add_argument("--text", help="files whose lines `prepare` takes (default: docstrings)")
+    parser.add_argument("--parts", default="csls,features,cka", help="of `analysis`")
+    parser.add_argument("--words", type=int, default=50_000, help="of each language, in `csls`")
+    parser.add_argument("--sentences", type=int, default=2000, help="of `features`")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")
     parser.add_argument("--json", type=Path, help="file to write the records to")
@@ -90,8 +96,8 @@ def machine(argv: Sequence[str], threads: int) -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
     versions = {"python": platform.python_version()}
-    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers"):
-        if importlib.util.find_spec(name) is not None:
+    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers", "faiss-cpu"):
+        if importlib.util.find_spec(name.partition("-")[0]) is not None:
             versions[name] = importlib.metadata.version(name)
     return {
         "command": shlex.join(["python", "tools/bench.py", *argv]),

@@ -111,6 +111,19 @@ class Checkpoints:
             raise InputError(f"no whole checkpoint in {self.manager.directory}: tried {steps}")
         return None
 
+    @property
+    def steps(self) -> list[int]:
+        """Every complete step, oldest first."""
+        return sorted(self.manager.all_steps())
+
+    def at(self, step: int, like: Any) -> Any:
+        """The state of one of `steps`; see `restore`.
+
+        Raises:
+          ValueError: its content is not what was saved.
+        """
+        return self._read(step, like)
+
     def wait(self) -> None:
         """Returns when every save is on disk. Raises RuntimeError: one could not be written."""
         with _one_line(f"{self.manager.directory}: saving failed"):

@@ -222,6 +222,23 @@ class Probe:
     words: int = 1000  # gold word pairs, most frequent first
     pairs: str = ""  # real sentence pairs instead: "SOURCE_FILE,TARGET_FILE", line by line
     dictionary: str = ""  # real word pairs instead: a file of two columns, source and target
+    map: str = ""  # learn a map between the encoders from these sentence pairs (as `pairs`)
+    map_dictionary: str = ""  # and from these word pairs (as `dictionary`)
+    links: str = ""  # word alignment of the pairs in `map`, Pharaoh format; "" = by eflomal
+    normalise: str = "iterative"  # of both spaces before a map: iterative (paper), centre, none
+    layers: tuple[int, ...] = ()  # of tasks through a map; () = all
+    text: int = 500_000  # lines of training text that averages of words are taken over (paper)
+    types: int = 200_000  # most frequent words of it, of each language
+    fasttext: int = 0  # width of fastText vectors trained on the same text; 0 = none (paper: 300)
+    kernel: str = "linear"  # of CKA: linear or rbf
+    centred: bool = True  # CKA with centring
+    debiased: bool = False  # CKA without the bias of few items
+
+    def __post_init__(self) -> None:
+        _choice("probe.normalise", self.normalise, ("iterative", "centre", "none"))
+        _choice("probe.kernel", self.kernel, ("linear", "rbf"))
+        for name in ("sentences", "words", "text", "types"):
+            _check(getattr(self, name) >= 1, f"probe.{name} is {getattr(self, name)}, not positive")
 
 
 @dataclass(frozen=True)

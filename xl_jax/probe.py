@@ -1,200 +1,196 @@
-"""First measurements of a run, every layer, the untrained model and chance beside: do the languages
-share a space?
+"""One run, or two, as measurements see them: encoders of two languages, and the vectors they give.
 
-A task is a function from a run to tidy records; `measure` writes them to eval/TASK.json.
-A record: metric, source, target, layer, value, chance, n, seed, step, model (trained | untrained),
-centred (each language's mean taken off), data (what was measured on). Rates are in 0..1.
+The source language is read by the run's own encoder, the target language by that of the other run
+where there is one. Beside the trained encoders stand the controls.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from xl_jax.analysis.features import make_means
-from xl_jax.analysis.retrieval import chance, retrieve
-from xl_jax.analysis.similarity import linear_cka, shuffled_cka
+from xl_jax.analysis import procrustes
+from xl_jax.analysis.features import Extractor
+from xl_jax.analysis.procrustes import Map
+from xl_jax.config import Probe as Asked
 from xl_jax.data import parallel
 from xl_jax.data.parallel import Pairs
-from xl_jax.errors import InputError, unknown
-from xl_jax.perplexity import Heldout
-from xl_jax.randomness import Purpose, generator
+from xl_jax.data.rows import FIRST
+from xl_jax.data.shards import Shard
+from xl_jax.errors import InputError
+from xl_jax.mesh import one_device
 from xl_jax.rundir import Run
-from xl_jax.step import init_state
+from xl_jax.step import init_state, state_shapes
 
 Record = dict[str, Any]
 
+# name -> (source encoder, target encoder): the paper's random encoder is on one side alone
+MODELS = {
+    "trained": ("trained", "trained"),
+    "untrained": ("untrained", "untrained"),
+    "untrained target": ("trained", "untrained"),
+}
+ROTATIONS = ("procrustes", "identity", "random")  # learnt; no rotation; the control
 
-class Probe:
-    """A run's trained and untrained views, and the vectors they give to pairs."""
 
-    def __init__(self, run: Run):
-        self.run = run
-        self.step, self.params = run.trained()
-        self.views = {
-            "trained": run.views(self.params),
+@dataclass(frozen=True, eq=False)
+class Encoders:
+    """The languages' views of one run, before and after training."""
+
+    run: Run
+    step: int
+    views: dict[str, dict[str, Any]]  # trained | untrained -> language -> view
+    extractor: Extractor
+
+    @classmethod
+    def of(cls, run: Run) -> "Encoders":
+        step, params = run.trained()
+        views = {
+            "trained": run.views(params),
             "untrained": run.views(init_state(run.model).params),
         }
-        self.means = make_means(run.model.module)
-        self.done: dict[tuple[str, str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+        return cls(run, step, views, Extractor(run.model.module, FIRST[run.config.data.windows]))
 
-    def vectors(self, model: str, source: str, target: str, pairs: Pairs) -> tuple[Any, Any]:
-        """[layers, n, width] of both sides."""
-        place = (model, source, target, pairs.name)
-        if place not in self.done:
-            views = self.views[model]
-            self.done[place] = (
-                self.means(views[source], pairs.source),
-                self.means(views[target], pairs.target),
-            )
-        return self.done[place]
+    @property
+    def layers(self) -> int:
+        """The number of the last one."""
+        return self.run.config.model.layers
+
+
+class Probe:
+    """What tasks measure on. `other`: the run of the target language, by default the same; `asked`:
+    options instead of those in the run's config."""
+
+    def __init__(
+        self,
+        run: Run,
+        other: Run | None = None,
+        asked: Asked | None = None,
+        log: Callable[[str], None] = print,
+    ):
+        self.run, self.log = run, log
+        self.config = asked or run.config.probe
+        self.source = Encoders.of(run)
+        self.target = self.source if other is None else Encoders.of(other)
+        self._found: dict[Any, np.ndarray] = {}
+
+    @property
+    def asked(self) -> Record:
+        """What the records depend on beside the task and the run."""
+        asked = {"step": self.source.step, "probe": vars(self.config)}
+        if self.target is not self.source:
+            asked |= {"other": self.target.run.folder.name, "other_step": self.target.step}
+        return asked
 
     def language_pairs(self) -> list[tuple[str, str]]:
-        """The pair asked for, or the first language with each other one.
+        """The pair asked for, or the first language with each one of the other encoder's.
 
         Raises:
-          InputError: a language the run does not have; files for one pair, and several pairs.
+          InputError: a language the runs do not have; files for one pair, and several pairs.
         """
-        asked, languages = self.run.config.probe, self.run.config.languages
-        source = languages[self.run.language(asked.source)] if asked.source else languages[0]
-        others = [asked.target] if asked.target else [x for x in languages if x != source]
-        pairs = [(source, languages[self.run.language(other)]) for other in others]
-        if len(pairs) > 1 and (asked.pairs or asked.dictionary):
-            raise InputError(f"files of which pair? give --target: one of {', '.join(others)}")
-        return pairs
+        c, run, other = self.config, self.run, self.target.run
+        source = run.config.languages[run.language(c.source)] if c.source else ""
+        source = source or run.config.languages[0]
+        names = [x for x in other.config.languages if other is not run or x != source]
+        targets = [other.config.languages[other.language(c.target)]] if c.target else names
+        if len(targets) > 1 and (c.pairs or c.dictionary or c.map or c.map_dictionary):
+            raise InputError(f"files of which pair? give --target: one of {', '.join(targets)}")
+        return [(source, target) for target in targets]
+
+    @cached_property
+    def layers(self) -> list[int]:
+        """Those that both encoders have, 0 the embeddings; of them those asked for.
+
+        Raises:
+          InputError: a layer out of range.
+        """
+        last = min(self.source.layers, self.target.layers)
+        for layer in self.config.layers:
+            if not 0 <= layer <= last:
+                raise InputError(f"layer {layer}: the encoders have layers 0 to {last}")
+        return list(self.config.layers) or list(range(last + 1))
 
     def sentences(self, source: str, target: str) -> Pairs | None:
-        c, data = self.run.config.probe, self.run.data
+        """The sentence pairs to measure on, None where there are none."""
+        c = self.config
         if c.pairs:
-            return parallel.sentence_files(data, source, target, c.pairs)
-        return parallel.gold_sentences(data, source, target, c.sentences, c.length)
+            return self._files(source, target, c.pairs)
+        if not self._gold:
+            return None
+        return parallel.gold_sentences(self.run.data, source, target, c.sentences, c.length)
 
     def words(self, source: str, target: str) -> Pairs | None:
-        c, data = self.run.config.probe, self.run.data
+        """The word pairs to measure on, None where there are none."""
+        c = self.config
         if c.dictionary:
-            return parallel.dictionary_file(data, source, target, c.dictionary)
-        return parallel.gold_words(data, source, target, c.words)
+            data = (self.run.data, self.target.run.data)
+            return parallel.dictionary_file(data[0], source, target, c.dictionary, data[1])
+        return parallel.gold_words(self.run.data, source, target, c.words) if self._gold else None
 
-    def common(self, model: str, pairs: Pairs) -> Record:
+    def vectors(self, model: str, source: str, target: str, pairs: Pairs) -> tuple[Any, Any]:
+        """[layers, n, D] of both sides."""
+        kinds = MODELS[model]
+        return (
+            self._side(self.source, kinds[0], source, pairs.source, f"{pairs.name} source"),
+            self._side(self.target, kinds[1], target, pairs.target, f"{pairs.name} target"),
+        )
+
+    def maps(self, model: str, source: str, target: str) -> dict[str, list[Map]]:
+        """By kind of rotation, for every layer, the map of the target's space into the source's,
+        learnt from the sentence pairs of `probe.map`; nothing where it is empty.
+
+        Raises:
+          InputError: spaces of different width.
+        """
+        if not self.config.map:
+            return {}
+        pairs = self._files(source, target, self.config.map)
+        x, y = self.vectors(model, source, target, pairs)
+        each = range(min(len(x), len(y)))
+        normalise = self.config.normalise
         return {
-            "n": len(pairs.source),
-            "data": pairs.name,
+            kind: [procrustes.fit(y[i], x[i], normalise, kind, seed=i) for i in each]
+            for kind in ROTATIONS
+        }
+
+    def common(self, model: str, n: int, data: str) -> Record:
+        """What every record says of its origin."""
+        return {
+            "n": n,
+            "data": data,
             "model": model,
             "seed": self.run.config.seed,
-            "step": self.step if model == "trained" else 0,
+            "step": self.source.step if MODELS[model][0] == "trained" else 0,
         }
 
+    def steps(self, encoders: Encoders) -> list[tuple[int, dict[str, Any]]]:
+        """(step, views) of every checkpoint that is kept, oldest first."""
+        checkpoints = encoders.run.checkpoints(self.log)
+        shapes = state_shapes(encoders.run.model, one_device())
+        found = [
+            (step, encoders.run.views(checkpoints.at(step, shapes).params))
+            for step in checkpoints.steps
+        ]
+        checkpoints.close()
+        return found
 
-def retrieval(probe: Probe) -> Iterator[Record]:
-    """Find each sentence's translation by cosine of mean states: precision at 1, both ways."""
-    yield from _precision(probe, "sentence_retrieval", probe.sentences)
+    @property
+    def _gold(self) -> bool:
+        return self.target is self.source
 
+    def _files(self, source: str, target: str, spec: str) -> Pairs:
+        pairs = parallel.sentence_files(self.run.data, source, target, spec, self.target.run.data)
+        if pairs.dropped:
+            self.log(f"{pairs.name}: {pairs.dropped:,} pairs with an empty side are left out")
+        return pairs
 
-def translation(probe: Probe) -> Iterator[Record]:
-    """Find each word's translation by cosine of its states, alone between special tokens."""
-    yield from _precision(probe, "word_translation", probe.words)
-
-
-def _precision(
-    probe: Probe, metric: str, pairs_of: Callable[[str, str], Pairs | None]
-) -> Iterator[Record]:
-    for source, target in probe.language_pairs():
-        pairs = pairs_of(source, target)
-        if pairs is None:
-            continue
-        levels = chance(pairs.answers, len(pairs.source), len(pairs.target))
-        for model in probe.views:
-            x, y = probe.vectors(model, source, target, pairs)
-            for layer in range(len(x)):
-                for centred in (False, True):
-                    found = retrieve(x[layer], y[layer], pairs.answers, centre=centred)
-                    directions = ((source, target), (target, source))
-                    for (a, b), places, level in zip(directions, found, levels, strict=True):
-                        yield {
-                            "metric": metric,
-                            "source": a,
-                            "target": b,
-                            "layer": layer,
-                            "value": float(places.hits().mean()),
-                            "chance": level,
-                            "centred": centred,
-                            **probe.common(model, pairs),
-                        }
-
-
-def cka(probe: Probe) -> Iterator[Record]:
-    """Linear CKA between the two languages' mean states of paired sentences."""
-    for source, target in probe.language_pairs():
-        pairs = probe.sentences(source, target)
-        if pairs is None:
-            continue
-        for model in probe.views:
-            x, y = probe.vectors(model, source, target, pairs)
-            for layer in range(len(x)):
-                random = generator(0, Purpose.SHUFFLED_PAIRS, layer)
-                yield {
-                    "metric": "cka",
-                    "source": source,
-                    "target": target,
-                    "layer": layer,
-                    "value": linear_cka(x[layer], y[layer]),
-                    "chance": shuffled_cka(x[layer], y[layer], random),
-                    **probe.common(model, pairs),
-                }
-
-
-def perplexity(probe: Probe) -> Iterator[Record]:
-    """Held-out perplexity of each language beside unigram and bigram counts."""
-    heldout = Heldout(probe.run)
-    trained = heldout.perplexities(probe.params)
-    for language, value in trained.items():
-        yield {
-            "metric": "perplexity",
-            "source": language,
-            "value": value,
-            **heldout.baselines(probe.params, language),
-            "seed": probe.run.config.seed,
-            "step": probe.step,
-        }
-
-
-TASKS: dict[str, Callable[[Probe], Iterator[Record]]] = {
-    "retrieval": retrieval,
-    "translation": translation,
-    "cka": cka,
-    "perplexity": perplexity,
-}
-
-
-def measure(
-    run: Run, tasks: Sequence[str] = tuple(TASKS), again: bool = False
-) -> tuple[list[Record], list[str]]:
-    """(records of the tasks, tasks that have nothing to measure on).
-
-    Records come from eval/TASK.json where that file answers the same question for the newest
-    checkpoint (unless `again`), and are measured and written otherwise.
-
-    Raises:
-      InputError: an unknown task or language, a missing file, no checkpoint.
-    """
-    for task in tasks:
-        if task not in TASKS:
-            raise unknown("task", task, TASKS)
-    folder = run.folder / "eval"
-    probe = Probe(run)
-    asked = {"step": probe.step, "probe": vars(run.config.probe)}
-    found, nothing = [], []
-    for task in tasks:
-        path = folder / f"{task}.json"
-        written = json.loads(path.read_text()) if path.exists() and not again else {}
-        if written.get("asked") != asked:
-            records = list(TASKS[task](probe))
-            if not records:
-                nothing.append(task)
-                continue
-            written = {"run": run.folder.name, "task": task, "asked": asked, "records": records}
-            folder.mkdir(exist_ok=True)
-            path.write_text(json.dumps(written, indent=1) + "\n")
-        found += written["records"]
-    return found, nothing
+    def _side(
+        self, encoders: Encoders, kind: str, language: str, lines: Shard, name: str
+    ) -> np.ndarray:
+        place = (id(encoders), kind, language, name)
+        if place not in self._found:
+            view = encoders.views[kind][language]
+            self._found[place] = encoders.extractor.sentences(view, lines)
+        return self._found[place]

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from xl_jax import sharing
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.config import Config, difference, from_dict, to_dict
-from xl_jax.data.jobs import write_whole
+from xl_jax.data import whole
 from xl_jax.data.prepare import Prepared, prepare
 from xl_jax.distributed import first_alone, is_first
 from xl_jax.errors import InputError, unknown
@@ -120,7 +120,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     def open_it() -> Run:
         run = _open(folder, config, log)
         if is_first():
-            write_whole(path, json.dumps(asked, indent=1) + "\n")
+            whole.write(path, json.dumps(asked, indent=1) + "\n")
         return run
 
     return first_alone(open_it, f"preparing {folder}")

@@ -81,7 +81,7 @@ def row_losses(
     dropout: jax.Array | None = None,
 ) -> Float[Array, "R P"]:
     """Cross-entropy in nats of each predicted position, 0 where its weight is 0."""
-    logits = model.module.apply(
+    logits: Any = model.module.apply(
         {"params": view},
         rows.tokens,
         rows.tokens != PAD,

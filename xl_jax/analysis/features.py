@@ -1,45 +1,229 @@
-"""What a view makes of text: one vector a sentence (or word) at every layer."""
+"""What a view makes of text, at every layer at once: means over sentences, words and word types.
 
-from collections.abc import Callable
-from typing import Any
+A part is what one mean is taken over: the ordinary tokens of a sentence, the pieces of a word. One
+compiled pass gives the means of all parts of a batch of rows; rows of nearly equal length go
+together, and are divided among the devices. Memory does not grow with the text: what is kept is the
+means asked for, or one running sum a word type.
+
+Letters in names: B rows, T tokens, P parts of a row, L layers (0 the embeddings), D width, V types.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Bool, Float, Int
 
+from xl_jax.analysis.words import Spelled
 from xl_jax.data.shards import Shard
-from xl_jax.data.special import N_SPECIAL, PAD
+from xl_jax.data.special import BOS, N_SPECIAL, PAD
 from xl_jax.data.windows import line_rows
 from xl_jax.heads import MaskedLM
 
-BATCH = 128
+TOKENS = 4096  # of a batch and device
+LINES_AT_ONCE = 8192  # sorted by length; an interrupted sum goes on from such a place
+SAVE_SECONDS = 60
 
 
-def make_means(module: MaskedLM) -> Callable[[Any, Shard], Float[np.ndarray, "layers n width"]]:
-    """A function (view, lines) -> mean state of each line's ordinary tokens, layers 0..top.
+class Words(NamedTuple):
+    """Vectors of words, one line's after the other's."""
 
-    Lines are framed by <s> and </s>, which the mean leaves out (paper section 5.1.3), and cut to
-    the model's positions. A line without ordinary tokens (all unknown) takes the mean of the frame.
+    vectors: Float[np.ndarray, "L words D"]
+    seen: Bool[np.ndarray, " words"]  # False: cut off with the end of a long line
+
+
+class Extractor:
+    """The compiled pass of one module. Lines are framed by `first` and </s>, which no mean takes
+    in, and cut to the model's positions.
+
+    Args:
+      devices: among which rows are divided; by default those of this process. Results do not
+        depend on their number.
     """
 
-    @jax.jit
-    def means(view: Any, tokens: jax.Array) -> jax.Array:
-        states: Any = module.apply({"params": view}, tokens, tokens != PAD, method="states")
-        ordinary = tokens >= N_SPECIAL
-        ordinary = jnp.where(ordinary.any(1, keepdims=True), ordinary, tokens != PAD)
-        weight = ordinary / ordinary.sum(1, keepdims=True)
-        return jnp.einsum("LBTD,BT->LBD", states.astype(jnp.float32), weight)
+    def __init__(self, module: MaskedLM, first: int = BOS, devices: Sequence[Any] | None = None):
+        self.module, self.first = module, first
+        chosen = list(devices or jax.local_devices())
+        mesh = jax.make_mesh((len(chosen),), ("rows",), (AxisType.Auto,), devices=chosen)
+        self.by_rows = NamedSharding(mesh, PartitionSpec("rows"))
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+        self.devices = len(chosen)
+        self.layers, self.width = module.config.layers + 1, module.config.width
+        self._means = jax.jit(partial(_means, module), static_argnames="parts")
+        self._add = jax.jit(
+            partial(_add, module, self.everywhere), static_argnames="parts", donate_argnums=0
+        )
 
-    def of_lines(view: Any, lines: Shard) -> np.ndarray:
-        longest = int(lines.lengths.max()) + 2
-        length = min(-(-longest // 8) * 8, module.config.positions)
-        parts = []
-        for first in range(0, len(lines), BATCH):
-            index = np.arange(first, min(first + BATCH, len(lines)))
-            rows = line_rows(lines, index, length)
-            rows = np.pad(rows, ((0, BATCH - len(rows)), (0, 0)))
-            parts.append(np.asarray(means(view, rows))[:, : len(index)])
-        return np.concatenate(parts, axis=1)
+    def sentences(self, view: Any, lines: Shard) -> Float[np.ndarray, "L n D"]:
+        """Mean state of each line's ordinary tokens (paper 5.1.3). A line without any (all unknown)
+        takes the mean of its whole frame."""
+        view = self.place(view)
+        found = np.zeros((self.layers, len(lines), self.width), np.float32)
+        for start in range(0, len(lines), LINES_AT_ONCE):
+            index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
+            for tokens, at in self._batches(lines, index):
+                ordinary = tokens >= N_SPECIAL
+                ordinary = np.where(ordinary.any(1, keepdims=True), ordinary, tokens != PAD)
+                part = np.where(ordinary, 0, -1).astype(np.int32)
+                made = self._means(view, *self._rows(tokens, part), parts=1)
+                found[:, at] = np.asarray(made)[:, : len(at), 0]
+        return found
 
-    return of_lines
+    def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:
+        """Mean state of the pieces of every word. `parts` gives for every line the number within it
+        of the word that each token belongs to, -1 for none."""
+        view = self.place(view)
+        many = np.asarray([int(part.max(initial=-1)) + 1 for part in parts])
+        starts = np.concatenate([[0], np.cumsum(many)])
+        found = np.zeros((self.layers, starts[-1], self.width), np.float32)
+        seen = np.zeros(starts[-1], bool)
+        for tokens, at in self._batches(lines, np.arange(len(lines))):
+            part = _in_rows([parts[i] for i in at], tokens.shape)
+            made = np.asarray(self._means(view, *self._rows(tokens, part), parts=tokens.shape[1]))
+            for row, i in enumerate(at):
+                here = np.unique(part[row])
+                here = here[here >= 0]
+                found[:, starts[i] + here] = made[:, row, here]
+                seen[starts[i] + here] = True
+        return Words(found, seen)
+
+    def types(
+        self,
+        view: Any,
+        lines: Shard,
+        spelling: Callable[[np.ndarray], Spelled],
+        types: Sequence[str],
+        kept: Path,
+    ) -> tuple[Float[np.ndarray, "L V D"], Int[np.ndarray, " V"]]:
+        """(mean over all occurrences of each word type, number of occurrences); a type that does
+        not occur has the zero vector.
+
+        The sums are in the file `kept`, and a second call goes on from them: the caller names it
+        after view, lines and types.
+        """
+        number = {word: i for i, word in enumerate(types)}
+        view = self.place(view)
+        sums, counts, done = _read_sums(kept, (len(types), self.layers, self.width))
+        sums, counts = self.place((sums, counts))
+        saved = time.monotonic()
+        for start in range(done, len(lines), LINES_AT_ONCE):
+            index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
+            spelled = {int(i): spelling(lines.line(int(i))) for i in index}
+            for tokens, at in self._batches(lines, index):
+                part = _in_rows([spelled[i].parts for i in at], tokens.shape)
+                of_part = np.full(tokens.shape, len(types), np.int32)  # nothing: out of range
+                for row, i in enumerate(at):
+                    words = spelled[i].words[: tokens.shape[1]]
+                    of_part[row, : len(words)] = [number.get(w, len(types)) for w in words]
+                rows = self._rows(tokens, part, of_part)
+                sums, counts = self._add((sums, counts), view, *rows, parts=tokens.shape[1])
+            if time.monotonic() - saved > SAVE_SECONDS or index[-1] + 1 == len(lines):
+                _write_sums(kept, sums, counts, int(index[-1]) + 1)
+                saved = time.monotonic()
+        total, n = np.asarray(sums), np.asarray(counts)
+        return (total / np.maximum(n, 1)[:, None, None]).swapaxes(0, 1), n
+
+    def place(self, tree: Any) -> Any:
+        """The same on every device."""
+        return jax.device_put(tree, self.everywhere)
+
+    def _rows(self, *arrays: np.ndarray) -> Any:
+        return jax.device_put(arrays, self.by_rows)
+
+    def _batches(
+        self, lines: Shard, index: Int[np.ndarray, " n"]
+    ) -> Iterator[tuple[Int[np.ndarray, "B T"], Int[np.ndarray, " n"]]]:
+        """(rows, the lines in its first rows; the others are empty), shortest first. What does not
+        fill a batch of its length moves on to the next longer one."""
+        most = self.module.config.positions
+        first, last = lines.bounds(index)
+        sizes = np.minimum(last - first + 2, most)
+        order = np.argsort(sizes, kind="stable")
+        index, sizes = index[order], sizes[order]
+        enough = 1 << max(len(index) - 1, 0).bit_length()  # few lines make small batches
+        begin = 0
+        for length in row_lengths(most):
+            rows = max(min(TOKENS // length, enough), 1) * self.devices
+            end = int(np.searchsorted(sizes, length, side="right"))
+            final = end == len(sizes)
+            while end - begin >= rows or (final and begin < end):
+                at = index[begin : min(begin + rows, end)]
+                tokens = line_rows(lines, at, length)
+                tokens[:, 0] = self.first
+                yield np.pad(tokens, ((0, rows - len(at)), (0, 0)), constant_values=PAD), at
+                begin += len(at)
+            if final:
+                return
+
+
+def row_lengths(most: int) -> list[int]:
+    """The lengths that rows are padded to: few enough to compile, at most a third too long."""
+    powers = [n for p in range(3, 20) for n in (2**p, 3 * 2 ** (p - 1))]
+    return [n for n in powers if n < most] + [most]
+
+
+def _means(
+    module: MaskedLM, view: Any, tokens_BxT: jax.Array, part_BxT: jax.Array, parts: int
+) -> jax.Array:
+    """Mean states [L, B, P, D] of the parts 0..P-1 of every row; zero for a part without tokens."""
+    states: Any = module.apply({"params": view}, tokens_BxT, tokens_BxT != PAD, method="states")
+    member_BxPxT = part_BxT[:, None, :] == jnp.arange(parts, dtype=jnp.int32)[None, :, None]
+    weight_BxPxT = member_BxPxT / jnp.maximum(member_BxPxT.sum(-1, keepdims=True), 1)
+    return jnp.einsum("LBTD,BPT->LBPD", states.astype(jnp.float32), weight_BxPxT)
+
+
+def _add(
+    module: MaskedLM,
+    everywhere: NamedSharding,
+    sums: tuple[jax.Array, jax.Array],
+    view: Any,
+    tokens_BxT: jax.Array,
+    part_BxT: jax.Array,
+    type_BxP: jax.Array,
+    parts: int,
+) -> tuple[jax.Array, jax.Array]:
+    """The sums [V, L, D] and counts [V] with the words of these rows."""
+    sums_VxLxD, counts_V = sums
+    means_LxBxPxD = _means(module, view, tokens_BxT, part_BxT, parts)
+    L, B, P, D = means_LxBxPxD.shape
+    there_BxP = (part_BxT[:, None, :] == jnp.arange(P, dtype=jnp.int32)[None, :, None]).any(-1)
+    type_N = jnp.where(there_BxP, type_BxP, len(counts_V)).reshape(B * P)
+    words_NxLxD = means_LxBxPxD.transpose(1, 2, 0, 3).reshape(B * P, L, D)
+    # a batch's words travel between devices, not the sums
+    words_NxLxD = jax.lax.with_sharding_constraint(words_NxLxD, everywhere)
+    type_N = jax.lax.with_sharding_constraint(type_N, everywhere)
+    return (
+        sums_VxLxD.at[type_N].add(words_NxLxD, mode="drop"),
+        counts_V.at[type_N].add(1, mode="drop"),
+    )
+
+
+def _in_rows(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Parts of lines as rows: the first token is the frame's; what is beyond a row is cut."""
+    rows = np.full(shape, -1, np.int32)
+    for row, part in zip(rows, parts, strict=False):
+        n = min(len(part), shape[1] - 2)
+        row[1 : n + 1] = part[:n]
+    return rows
+
+
+def _read_sums(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:
+    if not path.exists():
+        return np.zeros(shape, np.float32), np.zeros(shape[0], np.int32), 0
+    with np.load(path) as file:
+        return file["sums"], file["counts"], json.loads(str(file["done"]))
+
+
+def _write_sums(path: Path, sums: jax.Array, counts: jax.Array, done: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(path.name + ".tmp")
+    with open(made, "wb") as file:
+        np.savez(file, sums=np.asarray(sums), counts=np.asarray(counts), done=str(done))
+    made.replace(path)

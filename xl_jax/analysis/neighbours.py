@@ -30,7 +30,7 @@ class Nearest(NamedTuple):
     """The best candidates of each item, best first."""
 
     scores: Float[np.ndarray, "n k"]
-    index: Int[np.ndarray, "n k"]
+    index: Int[np.ndarray, "n k"]  # type: ignore[assignment]  # hides tuple.index
 
 
 def nearest(

@@ -47,7 +47,7 @@ class Places(NamedTuple):
 
 def retrieve(
     source: Float[np.ndarray, "n D"],
-    target: Float[np.ndarray, "m D"],
+    target: Float[np.ndarray, "m E"],
     answers: Int[np.ndarray, "pairs 2"],
     criterion: str = "cosine",
     centre: bool = False,

@@ -34,7 +34,7 @@ def interval(
     """The middle 95 % of resampled values, (low, high)."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(values, [tail, 100 - tail], axis=0)
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def mean_interval(values: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:

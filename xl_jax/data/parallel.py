@@ -21,6 +21,7 @@ class Pairs:
     source: Shard
     target: Shard
     answers: Int[np.ndarray, "pairs 2"]  # (source, target) numbers of what translates what
+    dropped: int = 0  # pairs with an empty side, left out
 
     @property
     def aligned(self) -> bool:
@@ -63,34 +64,62 @@ def gold_words(data: Prepared, source: str, target: str, n: int) -> Pairs | None
     return _one_to_one("gold words", words)
 
 
-def sentence_files(data: Prepared, source: str, target: str, spec: str) -> Pairs:
-    """Sentence pairs from two line-parallel files (Tatoeba's format): "SOURCE_FILE,TARGET_FILE".
-
-    Pairs with an empty side are dropped.
+def sentence_files(
+    data: Prepared, source: str, target: str, spec: str, other: Prepared | None = None
+) -> Pairs:
+    """Sentence pairs from files, see `read_pairs`. `other` has the target's vocabulary, where that
+    is another run's. Pairs with an empty side are dropped, and counted.
 
     Raises:
-      InputError: not two files, a missing one, or different numbers of lines.
+      InputError: see `read_pairs`; or no pair.
     """
+    found = read_pairs(spec, source, target)
+    kept = [(a, b) for a, b in found if a and b]
+    if not kept:
+        raise InputError(f"sentence pairs {spec!r}: no pair")
+    sides = [list(side) for side in zip(*kept, strict=True)]
+    a = data.vocabulary.encoder(source)(sides[0])
+    b = (other or data).vocabulary.encoder(target)(sides[1])
+    name = Path(spec.split(",")[0]).stem
+    return _one_to_one(name, list(zip(a, b, strict=True)), len(found) - len(kept))
+
+
+def read_pairs(spec: str, source: str, target: str) -> list[tuple[str, str]]:
+    """Text pairs from two line-parallel files (Tatoeba's format): "SOURCE_FILE,TARGET_FILE"; or
+    from columns of one, "FILE.tsv": those that its first line names, or else the first two.
+    Several such specs are joined by ";".
+
+    Raises:
+      InputError: something else, a missing file, different numbers of lines.
+    """
+    if ";" in spec:
+        return [pair for part in spec.split(";") for pair in read_pairs(part, source, target)]
     names = spec.split(",")
+    if len(names) == 1 and spec.endswith(".tsv"):
+        rows = [line.split("\t") for line in _read_lines(spec)]
+        header = {source, target} <= set(rows[0] if rows else [])
+        columns = [rows[0].index(x) for x in (source, target)] if header else [0, 1]
+        for number, row in enumerate(rows, 1):
+            if len(row) <= max(columns):
+                raise InputError(f"{spec}:{number}: {len(row)} columns, need {max(columns) + 1}")
+        return [(row[columns[0]].strip(), row[columns[1]].strip()) for row in rows[header:]]
     if len(names) != 2:
-        raise InputError(f"sentence pairs {spec!r}: expected SOURCE_FILE,TARGET_FILE")
-    texts = [_read_lines(name) for name in names]
+        raise InputError(
+            f"sentence pairs {spec!r}: expected SOURCE_FILE,TARGET_FILE or one FILE.tsv"
+        )
+    texts = [[line.strip() for line in _read_lines(name)] for name in names]
     if len(texts[0]) != len(texts[1]):
         raise InputError(
             f"sentence pairs: {names[0]} has {len(texts[0])} lines, {names[1]} {len(texts[1])}"
         )
-    kept = [(a, b) for a, b in zip(*texts, strict=True) if a and b]
-    if not kept:
-        raise InputError(f"sentence pairs {spec!r}: no pair")
-    sides = list(zip(*kept, strict=True))
-    encode = data.vocabulary.encoder
-    a, b = encode(source)(list(sides[0])), encode(target)(list(sides[1]))
-    return _one_to_one(Path(names[0]).stem, list(zip(a, b, strict=True)))
+    return list(zip(*texts, strict=True))
 
 
-def dictionary_file(data: Prepared, source: str, target: str, name: str) -> Pairs:
+def dictionary_file(
+    data: Prepared, source: str, target: str, name: str, other: Prepared | None = None
+) -> Pairs:
     """Word pairs of a dictionary file (see `dictionaries`). Any of a word's translations is right;
-    candidates are the words of the file's other column.
+    candidates are the words of the file's other column. `other`: see `sentence_files`.
 
     Raises:
       InputError: a file that is missing, empty or of other columns (file:line).
@@ -99,20 +128,19 @@ def dictionary_file(data: Prepared, source: str, target: str, name: str) -> Pair
     sides = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
     index = [{word: i for i, word in enumerate(side)} for side in sides]
     answers = np.unique([[index[0][a], index[1][b]] for a, b in pairs], axis=0)
-    encode = data.vocabulary.encoder
     return Pairs(
         Path(name).stem,
-        of_lines(encode(source)(sides[0])),
-        of_lines(encode(target)(sides[1])),
+        of_lines(data.vocabulary.encoder(source)(sides[0])),
+        of_lines((other or data).vocabulary.encoder(target)(sides[1])),
         answers,
     )
 
 
-def _one_to_one(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Pairs:
+def _one_to_one(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], dropped: int = 0) -> Pairs:
     if not pairs:
         raise InputError(f"{name}: no pair is left (is probe.length longer than every sentence?)")
     source, target = zip(*pairs, strict=True)
-    return Pairs(name, of_lines(source), of_lines(target), _diagonal(len(pairs)))
+    return Pairs(name, of_lines(source), of_lines(target), _diagonal(len(pairs)), dropped)
 
 
 def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
@@ -121,6 +149,6 @@ def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
 
 def _read_lines(name: str) -> list[str]:
     try:
-        return [line.strip() for line in Path(name).read_text(encoding="utf-8").splitlines()]
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file") from error

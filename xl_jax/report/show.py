@@ -2,32 +2,49 @@
 
 from collections.abc import Sequence
 
+from xl_jax.config import Probe as Asked
 from xl_jax.errors import InputError
-from xl_jax.probe import TASKS, measure
+from xl_jax.measure import USUAL, measure
 from xl_jax.report import figures, tables
 from xl_jax.rundir import Run
 
 
-def show(run: Run, tasks: Sequence[str] = tuple(TASKS), again: bool = False) -> None:
+def show(
+    run: Run,
+    tasks: Sequence[str] = USUAL,
+    again: bool = False,
+    other: Run | None = None,
+    asked: Asked | None = None,
+) -> None:
     """Measures `tasks`, prints their tables, draws their values by layer.
 
     Raises:
-      InputError: see `probe.measure`; or none of the tasks has anything to measure on.
+      InputError: see `measure.measure`; or none of the tasks has anything to measure on.
     """
-    records, nothing = measure(run, tasks, again)
-    if nothing:
+    found = measure(run, tasks, again, other, asked)
+    if found.nothing:
         languages = ", ".join(run.config.languages)
         message = (
-            f"{', '.join(nothing)}: no translations between {languages} are known; give files: "
-            f"python eval.py --workdir={run.folder} --data.pairs=FILE,FILE --data.dictionary=FILE"
+            f"{', '.join(found.nothing)}: no translations between {languages} are known; give "
+            f"files: python eval.py --workdir={run.folder} --data.pairs=FILE,FILE "
+            "--data.dictionary=FILE (induction: --data.map_dictionary=FILE too)"
         )
-        if not records:
+        if not found.records:
             raise InputError(message)
         print(message)
-    for text in (tables.by_layer(records), tables.perplexities(records)):
+    records = found.records
+    for text in (
+        tables.by_layer(records),
+        tables.matrices(records),
+        tables.checkpoints(records),
+        tables.perplexities(records),
+    ):
         if text:
             print(f"\n{text}")
+    if asked and (text := tables.intervals(records)):
+        print(f"\n{text}")
     if any("layer" in r for r in records):
-        path = run.folder / "layers.png"
-        figures.by_layer(records, f"{' and '.join(run.config.languages)}, {run.name}", path)
+        one = len(found.files) == 1
+        path = found.files[0].with_suffix(".png") if one else run.folder / "layers.png"
+        figures.draw(records, f"{' and '.join(run.config.languages)}, {run.name}", path)
         print(f"\nfigure: {path}")

@@ -1,0 +1,136 @@
+"""What the extractor makes of lines, words and types, against the plain forward pass."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+
+from xl_jax import sharing
+from xl_jax.analysis import features
+from xl_jax.analysis.features import Extractor, row_lengths
+from xl_jax.analysis.words import Spelled
+from xl_jax.data.shards import Shard, of_lines
+from xl_jax.data.special import BOS, EOS, N_SPECIAL, UNK
+
+RANDOM = np.random.default_rng(0)
+MODEL = toy.model(toy.config())
+VIEW = sharing.select(MODEL.init(), MODEL.mask, 0)
+ONE = Extractor(MODEL.module, devices=jax.devices()[:1])
+LINES = [
+    RANDOM.integers(N_SPECIAL, toy.VOCAB, n).astype(np.int32)
+    for n in (1, 5, 3, 10, 7, 10, 2, 9, 4, 6)
+]
+SHARD = of_lines(LINES)
+
+
+def spell(line: np.ndarray) -> Spelled:
+    """Two pieces of a line are one word, named by the first one's last digit."""
+    numbers = np.arange(len(line)) // 2
+    return Spelled([str(token % 10) for token in line[::2]], numbers)
+
+
+def states(line: np.ndarray, first: int = BOS) -> np.ndarray:
+    row = jnp.asarray([[first, *line, EOS]], jnp.int32)
+    found: Any = MODEL.module.apply({"params": VIEW}, row, row > 0, method="states")
+    return np.asarray(found)[:, 0]
+
+
+def occurrences() -> dict[str, list[np.ndarray]]:
+    result: dict[str, list[np.ndarray]] = {}
+    for line in LINES:
+        here = states(line)[:, 1:-1]
+        for i, word in enumerate(spell(line).words):
+            result.setdefault(word, []).append(here[:, 2 * i : 2 * i + 2].mean(1))
+    return result
+
+
+def test_sentences_are_means_without_special_tokens() -> None:
+    lines = [*LINES, np.array([7, UNK, 9], np.int32), np.array([UNK], np.int32)]
+    found = ONE.sentences(VIEW, of_lines(lines))
+    assert found.shape == (3, 12, 16)
+    for i, line in enumerate(lines):
+        row = np.array([BOS, *line, EOS])
+        kept = np.flatnonzero(row >= N_SPECIAL)
+        expected = states(line)[:, kept if len(kept) else [0, 1, 2]].mean(1)
+        np.testing.assert_allclose(found[:, i], expected, atol=2e-6)
+
+
+def test_layer_0_is_the_embeddings_and_rows_open_as_they_did_in_training() -> None:
+    view = jax.device_get(VIEW)
+    found = ONE.sentences(view, of_lines([np.array([9], np.int32)]))
+    x = view["embed"]["token"][9] + view["embed"]["position"][1]
+    np.testing.assert_allclose(found[0, 0], (x - x.mean()) / x.std(), atol=1e-5)
+    stream = Extractor(MODEL.module, EOS, jax.devices()[:1]).sentences(VIEW, SHARD)
+    np.testing.assert_allclose(stream[:, 3], states(LINES[3], EOS)[:, 1:-1].mean(1), atol=2e-6)
+
+
+@pytest.mark.parametrize("devices, tokens", [(1, 24), (8, 100)])
+def test_neither_the_batch_nor_the_devices_matter(
+    devices: int, tokens: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(features, "TOKENS", tokens)
+    extractor = Extractor(MODEL.module, devices=jax.devices()[:devices])
+    expected = np.stack([states(line)[:, 1:-1].mean(1) for line in LINES], 1)
+    np.testing.assert_allclose(extractor.sentences(VIEW, SHARD), expected, atol=2e-6)
+    words = [str(i) for i in range(10)]
+    means, counts = extractor.types(VIEW, SHARD, spell, words, tmp_path / "sums.npz")
+    for i, word in enumerate(words):
+        found = occurrences().get(word, [])
+        assert counts[i] == len(found)
+        expected = np.mean(found, 0) if found else np.zeros((3, 16))
+        np.testing.assert_allclose(means[:, i], expected, atol=1e-5)
+
+
+def test_words_are_means_of_their_pieces() -> None:
+    parts = [spell(line).parts for line in LINES]
+    parts[2] = np.array([-1, 0, -1])  # only what is asked for
+    found = ONE.words(VIEW, SHARD, parts)
+    assert found.vectors.shape[1] == sum(p.max() + 1 for p in parts) and found.seen.all()
+    np.testing.assert_allclose(found.vectors[:, 0], states(LINES[0])[:, 1], atol=2e-6)
+    np.testing.assert_allclose(found.vectors[:, 2], states(LINES[1])[:, 3:5].mean(1), atol=2e-6)
+    np.testing.assert_allclose(found.vectors[:, 4], states(LINES[2])[:, 2], atol=2e-6)
+
+
+def test_words_beyond_the_longest_row_are_not_seen() -> None:
+    long = RANDOM.integers(N_SPECIAL, toy.VOCAB, 15).astype(np.int32)  # a row holds 10
+    found = ONE.words(VIEW, of_lines([long, long[:3]]), [np.arange(15), np.arange(3)])
+    assert found.seen.tolist() == [True] * 10 + [False] * 5 + [True] * 3
+    np.testing.assert_allclose(found.vectors[:, :10], states(long[:10])[:, 1:-1], atol=2e-6)
+
+
+def test_an_interrupted_sum_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(features, "LINES_AT_ONCE", 4)
+    monkeypatch.setattr(features, "SAVE_SECONDS", 0)
+    words = [str(i) for i in range(10)]
+    whole = ONE.types(VIEW, SHARD, spell, words, tmp_path / "whole.npz")
+    kept, read = tmp_path / "kept.npz", []
+
+    class Stops(Shard):
+        def line(self, i: int) -> np.ndarray:
+            if i == 6 and not read:
+                raise KeyboardInterrupt
+            return super().line(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        ONE.types(VIEW, Stops(SHARD.parts), spell, words, kept)
+
+    def noted(line: np.ndarray) -> Spelled:
+        read.append(line)
+        return spell(line)
+
+    again = ONE.types(VIEW, SHARD, noted, words, kept)
+    assert len(read) == 6  # the first block of 4 is not read again
+    for a, b in zip(again, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    read.clear()
+    ONE.types(VIEW, SHARD, noted, words, kept)
+    assert not read
+
+
+def test_row_lengths_are_few_and_close() -> None:
+    assert row_lengths(12) == [8, 12] and row_lengths(40) == [8, 12, 16, 24, 32, 40]
+    assert len(row_lengths(512)) == 13

@@ -1,0 +1,191 @@
+"""Measures of whole runs: a twin that is no different, encoders that have nothing in common."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xl_jax import rundir
+from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
+from xl_jax.errors import InputError
+from xl_jax.mapped import word_maps
+from xl_jax.measure import measure
+from xl_jax.probe import Probe as Probed
+from xl_jax.rundir import Run
+from xl_jax.step import init_state
+
+WORDS = [a + b for a in "bdfgklmnprst" for b in ("a", "eno", "ilu", "orake")]
+
+
+def write_text(place: Path) -> Path:
+    path = place / "text.txt"
+    random = np.random.default_rng(0)
+    lines = [" ".join(random.choice(WORDS, random.integers(4, 9))) for _ in range(400)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def untrained(place: Path, sharing: str, width: int = 16, seed: int = 0) -> Run:
+    """A run that was saved at step 0, of a language and a twin with the same pieces."""
+    config = Config(
+        languages=("a", "t"),
+        corpora={"a": f"files:{write_text(place)}", "t": "twin:a#shift=0,text=parallel"},
+        sharing=sharing,
+        seed=seed,
+        steps=2,
+        log_every=2,
+        eval_every=2,
+        checkpoint_every=2,
+        vocab=Vocab(mode="disjoint", size=60),
+        data=Data(dir=str(place / "data"), windows="line", length=16, heldout=0.2),
+        model=Model(
+            layers=2, heads=2, width=width, ffn=32, positions=16, dropout=0.0, attention_dropout=0.0
+        ),
+        batch=Batch(slots=2, rows=4),
+        optim=Optim(lr=1e-2, schedule="cosine", warmup=2),
+        probe=Probe(sentences=40, words=30),
+    )
+    quiet: dict[str, Any] = {"log": lambda _: None}
+    run = rundir.start(config, place / f"{sharing}{width}{seed}", **quiet)
+    checkpoints = run.checkpoints(**quiet)
+    checkpoints.save(2, init_state(run.model))
+    checkpoints.close()
+    return run
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def same(place: Path) -> Run:
+    return untrained(place, "all_shared")
+
+
+def values(records: list[dict[str, Any]], metric: str, **wanted: Any) -> list[float]:
+    found = [
+        r["value"]
+        for r in records
+        if r["metric"] == metric and all(r.get(k) == v for k, v in wanted.items())
+    ]
+    assert found, (metric, wanted)
+    return found
+
+
+def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path, same: Run) -> None:
+    tasks = ("retrieval", "cka", "twins")
+    found = measure(same, tasks).records
+    for metric in ("sentence_retrieval", "word_alignment", "cka", "multilinguality"):
+        assert values(found, metric, model="trained") == pytest.approx(
+            [1.0] * len(values(found, metric, model="trained")), abs=1e-5
+        )
+    apart = measure(untrained(place, "all_private"), tasks).records
+    assert max(values(apart, "sentence_retrieval", model="trained")) < 0.3
+    assert max(values(apart, "multilinguality", step=2)) < 0.3
+    assert max(values(apart, "cka", model="trained", layer=2)) < 0.9
+    for r in found:
+        if r["metric"] in ("sentence_retrieval", "word_alignment", "cka"):
+            assert r["low"] <= r["value"] + 1e-6 and r["value"] - 1e-6 <= r["high"]
+            assert 0 < r["chance"] < 1 and r["n"] == 40 or r["metric"] == "word_alignment"
+
+
+def test_answers_are_kept_one_file_a_question(same: Run) -> None:
+    own = measure(same, ("translation",))
+    assert own.files == [same.folder / "eval/translation.json"]
+    other = measure(same, ("translation",), asked=Probe(words=20))
+    assert other.files != own.files and other.records[0]["n"] == 20
+    written = json.loads(own.files[0].read_text())
+    written["records"] = written["records"][:1]
+    own.files[0].write_text(json.dumps(written))
+    assert len(measure(same, ("translation",)).records) == 1  # read, not measured
+    assert len(measure(same, ("translation",), again=True).records) == len(own.records)
+
+
+def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> None:
+    """The other run is the same network with its states turned: its embeddings and weights are not
+    equal, but a map from sentences of one half finds the other half."""
+    lines = [
+        " ".join(same.data.vocabulary.piece("a", int(p)) for p in line).replace("▁", "")
+        for line in list(same.data.heldout["a"])[:40]
+    ]
+    (place / "map").write_text("\n".join(lines[:30]) + "\n")
+    (place / "test").write_text("\n".join(lines[30:]) + "\n")
+    files = f"{place}/map,{place}/map", f"{place}/test,{place}/test"
+    asked = Probe(map=files[0], pairs=files[1])
+    found = measure(same, ("retrieval",), asked=asked).records
+    assert min(values(found, "sentence_retrieval", model="trained", map="procrustes")) > 0.9
+    drawn = values(found, "sentence_retrieval", model="trained", map="random")
+    assert sum(drawn) / len(drawn) < 0.4
+    assert {r["criterion"] for r in found} == {"cosine", "csls"}
+
+
+def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, same: Run) -> None:
+    from xl_jax.analysis.words import Spelling, most_frequent, single_pieces
+
+    spelling = Spelling(same.data.vocabulary, "a")
+    words = most_frequent(spelling.count(same.data.train["a"].first_lines(200)), 60)
+    assert len(single_pieces(same.data.vocabulary, "a").keys() & set(words)) >= 8
+    (place / "train").write_text("".join(f"{w} {w}\n" for w in words[::2]))
+    (place / "test").write_text("".join(f"{w} {w}\n" for w in words[1::2]))
+    asked = Probe(
+        map_dictionary=str(place / "train"), dictionary=str(place / "test"), text=200, types=60
+    )
+    found = measure(same, ("induction",), asked=asked).records
+    for vectors in ("static", "contextual"):
+        learnt = values(found, "dictionary_induction", vectors=vectors, map="procrustes", at=1)
+        assert min(learnt) == 1.0
+        drawn = values(found, "dictionary_induction", vectors=vectors, map="random", at=1)
+        assert sum(drawn) / len(drawn) < 0.5
+    assert {r["layer"] for r in found if r["vectors"] == "contextual"} == {0, 1, 2}
+    (place / "test").write_text("nowhere nulle\n")
+    with pytest.raises(InputError, match="0 of its 1 source words are covered.*'nowhere nulle'"):
+        measure(same, ("induction",), asked=dataclasses.replace(asked, types=50))
+
+
+def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, same: Run) -> None:
+    wide = untrained(place, "all_shared", width=24)
+    (place / "pairs").write_text("\n".join(f"{i} {i % 7}" for i in range(12)) + "\n")
+    files = f"{place}/pairs,{place}/pairs"
+    asked = Probe(source="a", target="t", pairs=files)
+    found = measure(same, ("cka",), other=wide, asked=asked).records
+    assert all(0 <= v <= 1 for v in values(found, "cka"))
+    with pytest.raises(InputError, match="spaces of width 24 and 16"):
+        measure(same, ("retrieval",), other=wide, asked=dataclasses.replace(asked, map=files))
+
+
+def test_refused_with_the_reason(same: Run) -> None:
+    with pytest.raises(InputError, match="layer 3: the encoders have layers 0 to 2"):
+        measure(same, ("retrieval",), asked=Probe(layers=(1, 3)))
+    with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
+        measure(same, ("retrival",))
+    with pytest.raises(InputError, match="unknown language in .*'fr'"):
+        measure(same, ("retrieval",), asked=Probe(target="fr"))
+
+
+def test_a_map_of_linked_words_is_the_identity_between_identical_views(
+    place: Path, same: Run
+) -> None:
+    lines = (place / "text.txt").read_text().splitlines()[:30]
+    (place / "words").write_text("\n".join(lines) + "\n")
+    links = [" ".join(f"{i}-{i}" for i in range(len(line.split()))) for line in lines]
+    (place / "links").write_text("\n".join(links) + "\n")
+    files = f"{place}/words,{place}/words"
+    said: list[str] = []
+    probe = Probed(same, None, Probe(map=files, links=f"{place}/links"), said.append)
+    maps = word_maps(probe, "a", "t")
+    words = sum(len(line.split()) for line in lines)
+    assert said[-1].startswith("word pairs: ") and 0.9 * words < int(said[-1].split()[2]) <= words
+    width = same.config.model.width
+    for turned in maps["procrustes"]:
+        weights, offset = turned.affine()
+        np.testing.assert_allclose(weights, np.eye(width), atol=1e-3)
+        np.testing.assert_allclose(offset, np.zeros(width), atol=1e-3)
+    for drawn in maps["random"]:
+        assert np.abs(drawn.affine()[0] - np.eye(width)).max() > 0.3
+    (place / "links").write_text("\n".join(["0-99", *links[1:]]) + "\n")
+    with pytest.raises(InputError, match="links:1: '0-99' is no link"):
+        word_maps(probe, "a", "t")

@@ -1,0 +1,232 @@
+"""The analysis: CSLS induction against faiss, feature extraction against transformers, CKA's time.
+
+csls: the best target word by CSLS for each of --words source words among as many; faiss does the
+same with flat (exact) inner products: the k-NN means of both sides, then one more search in which
+the means ride along as an additional dimension.
+features: sentence means of every layer; lines of 5 to 60 pieces. transformers runs BertModel in
+PyTorch with the hidden states of all layers, in batches padded to their longest line: as the lines
+come, and sorted by length.
+cka: 10,000 sentences, nine layers of width 768 with nine, with intervals.
+"""
+
+import argparse
+import importlib.util
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tools.benchmarks.racing import race, spread
+from tools.benchmarks.step import shared_model
+from tools.benchmarks.torch_step import Arm, Shape
+from xl_jax.data.special import N_SPECIAL
+from xl_jax.errors import unknown
+
+WIDTH = 300  # of the words' vectors, as fastText's
+K = 10
+ROWS = 64  # of a batch in PyTorch
+CKA = (10_000, 768, 9)  # sentences, width, layers
+
+Record = dict[str, Any]
+
+
+def analysis(args: argparse.Namespace, shape: Shape) -> list[Record]:
+    """Records of the parts asked for."""
+    parts: dict[str, Callable[[argparse.Namespace, Shape], list[Record]]] = {
+        "csls": csls,
+        "features": features,
+        "cka": cka,
+    }
+    for name in args.parts.split(","):
+        if name not in parts:
+            raise unknown("part of the analysis", name, parts)
+    return [r for name in args.parts.split(",") for r in parts[name](args, shape)]
+
+
+def csls(args: argparse.Namespace, shape: Shape) -> list[Record]:
+    """Seconds by arm and round, agreement of the answers, peak memory of ours."""
+    from xl_jax.analysis.neighbours import csls as ours
+    from xl_jax.analysis.vectors import unit
+
+    random = np.random.default_rng(0)
+    x = unit(random.standard_normal((args.words, WIDTH), dtype=np.float32))
+    y = unit(x + random.standard_normal(x.shape, dtype=np.float32) / WIDTH**0.5)
+    answers: dict[str, np.ndarray] = {}
+
+    def xl_jax(steps: int) -> float:
+        for _ in range(steps):
+            answers["xl_jax"] = ours(x, y, 1, K).index[:, 0]
+        return 0.0
+
+    ours(x[:5000], y[:5000], 1, K)  # small shapes: what compiling itself allocates
+    before = _peak_mb()
+    start = time.perf_counter()
+    xl_jax(1)
+    first, grown = time.perf_counter() - start, _peak_mb() - before
+    arms: dict[str, Arm] = {"xl_jax": xl_jax}
+    if importlib.util.find_spec("faiss"):
+        import faiss
+
+        faiss.omp_set_num_threads(args.threads)
+
+        def peer(steps: int) -> float:
+            for _ in range(steps):
+                answers["faiss"] = _faiss_csls(faiss, x, y)
+            return 0.0
+
+        arms["faiss"] = peer
+    else:
+        print("left out: faiss (pip install -r requirements-bench.txt)")
+    seconds = race(arms, args.rounds, 1)
+    inputs = (x.nbytes + y.nbytes) / 1e6
+    print(
+        f"CSLS, {args.words:,} x {args.words:,} words of width {WIDTH}: first call {first:.1f} s; "
+        f"peak memory grew by {grown:,.0f} MB (vectors {inputs:,.0f} MB, a matrix of scores would "
+        f"take {4 * args.words**2 / 1e6:,.0f} MB)"
+    )
+    records: list[Record] = [
+        {"metric": "csls_first_seconds", "arm": "xl_jax", "value": first},
+        {"metric": "csls_peak_mb", "arm": "xl_jax", "value": grown, "vectors_mb": inputs},
+    ]
+    if "faiss" in answers:
+        same = float((answers["faiss"] == answers["xl_jax"]).mean())
+        print(f"the same answer for {same:.2%} of the words")
+        records.append({"metric": "csls_agreement", "value": same, "n": args.words})
+    return records + _table("csls", seconds, args.words, "words/s")
+
+
+def _faiss_csls(faiss: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def index(vectors: np.ndarray) -> Any:
+        made = faiss.IndexFlatIP(vectors.shape[1])
+        made.add(vectors)
+        return made
+
+    index(y).search(x, K)  # the crowding of x: part of the scores, of no consequence for the order
+    crowding = index(x).search(y, K)[0].mean(1)
+    queries = np.concatenate([2 * x, np.ones((len(x), 1), np.float32)], 1)
+    candidates = np.concatenate([y, -crowding[:, None]], 1)
+    return index(candidates).search(queries, 1)[1][:, 0]
+
+
+def features(args: argparse.Namespace, shape: Shape) -> list[Record]:
+    """Sentences/s by arm and round."""
+    import jax
+
+    from xl_jax import sharing
+    from xl_jax.analysis.features import Extractor
+    from xl_jax.data.shards import of_lines
+
+    random = np.random.default_rng(0)
+    sizes = np.clip(random.lognormal(3, 0.5, args.sentences), 5, min(60, shape.length - 2))
+    lines = [random.integers(N_SPECIAL, shape.vocab, int(n)).astype(np.int32) for n in sizes]
+    model = shared_model(shape, ("en",))
+    view = jax.device_get(sharing.select(model.init(), model.mask, 0))
+    extractor, shard = Extractor(model.module), of_lines(lines)
+
+    def xl_jax(steps: int) -> float:
+        for _ in range(steps):
+            extractor.sentences(view, shard)
+        return 0.0
+
+    xl_jax(1)
+    arms: dict[str, Arm] = {"xl_jax": xl_jax}
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
+        import torch
+
+        torch.set_num_threads(args.threads)
+        in_order = sorted(lines, key=len)
+        for name, given in (("transformers", lines), ("transformers_sorted", in_order)):
+            arms[name] = _transformers_features(shape, given)
+            arms[name](1)
+    else:
+        print("left out: transformers (pip install -r requirements-bench.txt)")
+    seconds = race(arms, args.rounds, 1)
+    print(f"sentence means of {shape.layers + 1} layers, {len(lines):,} lines")
+    return _table("features", seconds, len(lines), "sentences/s")
+
+
+def _transformers_features(shape: Shape, lines: list[np.ndarray]) -> Arm:
+    import torch
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.ffn,
+        max_position_embeddings=shape.length,
+    )
+    model = transformers.BertModel(config, add_pooling_layer=False).eval()
+
+    def run(steps: int) -> float:
+        for _ in range(steps):
+            found = []
+            with torch.inference_mode():
+                for first in range(0, len(lines), ROWS):
+                    part = lines[first : first + ROWS]
+                    longest = max(map(len, part)) + 2
+                    tokens = torch.zeros(len(part), longest, dtype=torch.long)
+                    real = torch.zeros_like(tokens)
+                    inner = torch.zeros(len(part), longest)
+                    for i, line in enumerate(part):
+                        tokens[i, 1 : len(line) + 1] = torch.from_numpy(line.astype(np.int64))
+                        real[i, : len(line) + 2] = 1
+                        inner[i, 1 : len(line) + 1] = 1 / len(line)
+                    states = model(
+                        input_ids=tokens, attention_mask=real, output_hidden_states=True
+                    ).hidden_states
+                    means = [torch.einsum("btd,bt->bd", s, inner) for s in states]
+                    found.append(torch.stack(means).numpy())
+            np.concatenate(found, 1)
+        return 0.0
+
+    return run
+
+
+def cka(args: argparse.Namespace, shape: Shape) -> list[Record]:
+    """Seconds of a call, the first (with compiling) and the others."""
+    from xl_jax.analysis.similarity import cka as compare
+
+    n, width, layers = CKA
+    random = np.random.default_rng(0)
+    x = random.standard_normal((layers, n, width), dtype=np.float32)
+    y = x + random.standard_normal(x.shape, dtype=np.float32)
+    start = time.perf_counter()
+    compare(x, y)
+    first = time.perf_counter() - start
+
+    def run(steps: int) -> float:
+        for _ in range(steps):
+            compare(x, y)
+        return 0.0
+
+    seconds = race({"xl_jax": run}, args.rounds, 1)["xl_jax"]
+    print(
+        f"CKA of {layers} x {layers} layers, {n:,} sentences of width {width}, with intervals: "
+        f"{spread(seconds, 1)} s, the first call {first:.1f} s"
+    )
+    records: list[Record] = [{"metric": "cka_first_seconds", "value": first}]
+    return records + [
+        {"metric": "cka_seconds", "round": r, "value": s} for r, s in enumerate(seconds)
+    ]
+
+
+def _table(part: str, seconds: dict[str, list[float]], items: int, unit: str) -> list[Record]:
+    """Prints rate and ratio of every arm; their records by round."""
+    records = []
+    print(f"{'arm':<21}{unit:<30}xl_jax / arm")
+    for name, values in seconds.items():
+        ratio = [theirs / ours for theirs, ours in zip(values, seconds["xl_jax"], strict=True)]
+        print(f"{name:<21}{spread([items / s for s in values], 0):<30}{spread(ratio, 2)}")
+        for r, (value, times) in enumerate(zip(values, ratio, strict=True)):
+            common = {"arm": name, "round": r}
+            records.append({"metric": f"{part}_seconds", "value": value, **common})
+            records.append({"metric": f"{part}_xl_jax_over_arm", "value": times, **common})
+    return records
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -1,0 +1,59 @@
+"""fastText vectors of words, by gensim: the baseline of the paper (5.1.1).
+
+gensim is optional: pip install -r requirements-analysis.txt.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from xl_jax.errors import InputError
+
+EPOCHS = 5
+WINDOW = 5
+NEGATIVE = 5  # the defaults of fastText's skip-grams
+
+
+def vectors(
+    sentences: Iterable[Sequence[str]],
+    words: Sequence[str],
+    width: int,
+    kept: Path,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+) -> Float[np.ndarray, "n D"]:
+    """The vectors of `words` after skip-grams on `sentences`, which are read several times; from
+    the file `kept` where they are there. One thread: the same every time.
+
+    Raises:
+      InputError: gensim is not installed.
+    """
+    if kept.exists():
+        return np.load(kept)["vectors"]
+    try:
+        from gensim.models import FastText
+    except ImportError as error:
+        raise InputError(
+            "fastText vectors need gensim: pip install -r requirements-analysis.txt"
+        ) from error
+    model = FastText(
+        vector_size=width,
+        window=WINDOW,
+        negative=NEGATIVE,
+        min_count=1,
+        sg=1,
+        seed=seed,
+        workers=1,
+    )
+    listed = [list(words) for words in sentences]
+    model.build_vocab(listed)
+    model.train(listed, total_examples=len(listed), epochs=epochs)
+    made = np.stack([model.wv[word] for word in words]).astype(np.float32)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    temporary = kept.with_name(kept.name + ".tmp")
+    with open(temporary, "wb") as file:
+        np.savez(file, vectors=made)
+    temporary.replace(kept)
+    return made
