@@ -25,6 +25,8 @@ from tools.benchmarks.torch_step import (
 from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import InputError
 
+LANGUAGES = (1, 8, 16)  # numbers of languages; as many slots as the last
+
 
 def shared_model(
     shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared", slots: int = 0
@@ -185,13 +187,13 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
 
 
 def languages(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
-    """Time of a step of 16 slots by number of languages, over one language, everything shared and
-    lower layers private; records of every round."""
+    """Time of a step of equally many slots by number of languages, over one language, everything
+    shared and lower layers private; records of every round."""
     models = {}
-    for preset, numbers in (("all_shared", (1, 8, 16)), ("sep_l1_3", (8, 16))):
+    for preset, numbers in (("all_shared", LANGUAGES), ("sep_l1_3", LANGUAGES[1:])):
         for n in numbers:
             names = tuple(f"l{i}" for i in range(n))
-            models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=16)
+            models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=LANGUAGES[-1])
     return _compare(args, shape, models)
 
 
