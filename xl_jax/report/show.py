@@ -33,15 +33,10 @@ def show(
             raise InputError(message)
         print(message)
     records = found.records
-    for text in (
-        tables.by_layer(records),
-        tables.matrices(records),
-        tables.checkpoints(records),
-        tables.perplexities(records),
-    ):
-        if text:
-            print(f"\n{text}")
-    if asked and (text := tables.intervals(records)):
+    texts = [tables.by_layer(records), tables.checkpoints(records), tables.perplexities(records)]
+    if asked:
+        texts += [tables.matrices(records), tables.intervals(records)]
+    for text in filter(None, texts):
         print(f"\n{text}")
     if any("layer" in r for r in records):
         one = len(found.files) == 1
