@@ -1,6 +1,6 @@
 """Kill the trainer at random moments, again and again, and see that nothing is lost.
 
-    python tools/crash.py --kills=20 --out=/tmp/crash     (other flags go to train.py)
+    python tools/crash.py --kills=20 --out=runs/crash     (other flags go to train.py)
 
 Trains a short run without interruption, then the same run with `kill -9`: while it starts, while it
 trains, and inside saves (as soon as a half-written checkpoint is seen). After the last kill it is
