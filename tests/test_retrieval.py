@@ -6,7 +6,7 @@ import pytest
 from xl_jax.analysis import neighbours, retrieval
 from xl_jax.analysis.induction import cover, induction
 from xl_jax.analysis.neighbours import csls, nearest, nearest_both
-from xl_jax.analysis.retrieval import chance, pairs_of, retrieve
+from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.uncertainty import mean_interval
 from xl_jax.analysis.vectors import unit
 from xl_jax.errors import InputError
@@ -99,7 +99,7 @@ def test_both_directions_and_several_answers() -> None:
     target = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
 
     def found(answers: np.ndarray) -> tuple[float, ...]:
-        return tuple(float(p.hits().mean()) for p in retrieve(source, target, pairs_of(answers)))
+        return tuple(float(p.hits().mean()) for p in retrieve(source, target, np.argwhere(answers)))
 
     answers = np.array([[True, False], [True, False], [False, True]])
     assert found(answers) == (1.0, 1.0)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from xl_jax.analysis.neighbours import (
     CSLS_K,
@@ -97,11 +97,6 @@ def places_both(
     """`places` of each x's answers, and of each y's among the x, by one pass."""
     forward, back = _places(x, y, answers, x_offset, y_offset, both=True)
     return forward, back
-
-
-def pairs_of(answers: Bool[np.ndarray, "n m"]) -> Int[np.ndarray, "pairs 2"]:
-    """The right pairs of a table of answers."""
-    return np.argwhere(answers)
 
 
 def chance(answers: Int[np.ndarray, "pairs 2"], n: int, m: int, at: int = 1) -> tuple[float, float]:
