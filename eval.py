@@ -53,6 +53,9 @@ PAIRS = flags.DEFINE_string(
 DICTIONARY = flags.DEFINE_string(
     "data.dictionary", None, "Word pairs: a file of two columns, source and target word (MUSE)."
 )
+CANDIDATES = flags.DEFINE_string(
+    "data.candidates", None, "Retrieval: a file of further target sentences to choose among."
+)
 OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
 MAP_DICTIONARY = flags.DEFINE_string(
@@ -102,6 +105,7 @@ def probe(run: Any) -> Any:
         "source": SOURCE.value,
         "target": TARGET.value,
         "pairs": PAIRS.value,
+        "candidates": CANDIDATES.value,
         "dictionary": DICTIONARY.value,
         "map": MAP.value,
         "map_dictionary": MAP_DICTIONARY.value,

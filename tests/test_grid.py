@@ -64,6 +64,16 @@ def test_encoders_do_not_mix() -> None:
     assert [(r["model"], r["settings"]) for r in rows] == [("trained", 6), ("untrained", 1)]
 
 
+def test_a_result_of_one_setting_has_its_interval() -> None:
+    sure = [finished(0, lr, dev, 0.6, 0.4) for lr, dev in ((1e-5, 0.9), (2e-5, 0.5))]
+    for one, low in zip(sure, (0.5, 0.1), strict=True):
+        one["scores"]["en"]["intervals"] = {"accuracy": [low, 0.7]}
+    rows = records(sure, best=1)
+    assert [r.get("low") for r in rows] == [0.5, None, 0.1, None, 0.5, None]  # en, fr; results last
+    assert results(rows).splitlines()[1].split()[:3] == ["en", "60.0", "[50.0-70.0]"]
+    assert "low" not in records(sure, best=2)[-2]  # the mean of two
+
+
 def test_the_tables_show_results_and_settings() -> None:
     rows = records([*GRID, finished(0, 1e-5, 1.0, 0.3, 0.3, encoder="untrained")], best=2)
     table = results(rows).splitlines()

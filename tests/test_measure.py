@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xl_jax import rundir
+from xl_jax.analysis.procrustes import load
 from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
 from xl_jax.errors import InputError
 from xl_jax.mapped import word_maps
@@ -121,6 +122,27 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> No
     drawn = values(found, "sentence_retrieval", model="trained", map="random")
     assert sum(drawn) / len(drawn) < 0.4
     assert {r["criterion"] for r in found} == {"cosine", "csls"}
+    kept = sorted(same.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
+    assert [x.name for x in kept] == ["layer_0.npz", "layer_1.npz", "layer_2.npz"]
+    probed = Probed(same, None, asked, lambda _: None)
+    x, y = probed.vectors("trained", "a", "t", probed.sentences("a", "t"))  # type: ignore[arg-type]
+    for turned, of_a, of_t in zip(map(load, kept), x, y, strict=True):
+        np.testing.assert_allclose(turned(of_t), turned.target(of_a), atol=1e-3)
+
+
+def test_sentences_are_found_among_further_candidates(place: Path, same: Run) -> None:
+    lines = (place / "text.txt").read_text().splitlines()
+    (place / "few").write_text("\n".join(lines[:10]) + "\n")
+    asked = Probe(pairs=f"{place}/few,{place}/few", candidates=f"{place}/text.txt", layers=(1,))
+    found = measure(same, ("retrieval",), asked=asked).records
+    assert {r["layer"] for r in found} == {1}
+    ways = {(r["target"], r["candidates"], r["n"]) for r in found}
+    assert ways == {("t", 10 + len(lines), 10), ("a", 10, 10)}
+    for r in found:
+        assert r["chance"] == pytest.approx(1 / r["candidates"])
+    exact = values(found, "sentence_retrieval", model="trained", centred=False, criterion="cosine")
+    copies = np.mean([1 / (1 + lines.count(line)) for line in lines[:10]])  # equal vectors: a draw
+    assert exact == pytest.approx([copies, 1.0])
 
 
 def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, same: Run) -> None:
@@ -178,7 +200,8 @@ def test_a_map_of_linked_words_is_the_identity_between_identical_views(
     probe = Probed(same, None, Probe(map=files, links=f"{place}/links"), said.append)
     maps = word_maps(probe, "a", "t")
     words = sum(len(line.split()) for line in lines)
-    assert said[-1].startswith("word pairs: ") and 0.9 * words < int(said[-1].split()[2]) <= words
+    told = next(x for x in said if x.startswith("word pairs: "))
+    assert 0.9 * words < int(told.split()[2]) <= words
     width = same.config.model.width
     for turned in maps["procrustes"]:
         weights, offset = turned.affine()

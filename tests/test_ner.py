@@ -78,6 +78,9 @@ def test_span_scores_are_those_of_hand_and_of_seqeval(
         for f in (f1_score, precision_score, recall_score)
     ]
     assert list(scores.values()) == official
+    counts = NER.learn(items, TUNING).counts(items, [found.split()])
+    ratios = [above / max(below, 1) for above, below in (counts[name].sum(0) for name in scores)]
+    assert ratios == pytest.approx(expected)
 
 
 def write(folder: Path, text: str, encoding: str = "utf-8") -> str:

@@ -84,6 +84,7 @@ def test_accuracy_stands_beside_chance_and_majority() -> None:
     task = NLI.learn(train, TUNING)
     answers = ["neutral", "entailment", "entailment", "contradiction"]
     assert task.scores(items, answers) == {"accuracy": 0.5, "chance": 1 / 3, "majority": 0.75}
+    assert task.counts(items, answers)["accuracy"].tolist() == [[1, 1], [0, 1], [1, 1], [0, 1]]
     assert task.decode({"logits": np.asarray([[0.0, 2.0, 1.0]])}, np.zeros(1)) == "entailment"
 
 

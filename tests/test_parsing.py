@@ -178,6 +178,11 @@ def test_scores_on_hand_made_trees() -> None:
     found = Arcs([2, 0, 4, 2, 3], ["obj", "root", "det", "obl:tmod", "punct"])
     assert attachment([gold], [found]) == {"uas": 4 / 4, "las": 3 / 4}
     assert official([gold], [found]) == {"uas_official": 4 / 5, "las_official": 3 / 5}
+    counts = Parsing.learn([gold], Tuning(task="parsing")).counts([gold, gold], [found, found])
+    assert {name: rows.tolist() for name, rows in counts.items()} == {
+        "uas": [[4, 4], [4, 4]],
+        "las": [[3, 4], [3, 4]],
+    }
 
 
 def test_official_scores_are_those_of_the_official_program(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from xl_jax.analysis import neighbours, retrieval
 from xl_jax.analysis.induction import cover, induction
 from xl_jax.analysis.neighbours import csls, nearest, nearest_both
 from xl_jax.analysis.retrieval import chance, retrieve
-from xl_jax.analysis.uncertainty import mean_interval
+from xl_jax.analysis.uncertainty import mean_interval, ratio_interval
 from xl_jax.analysis.vectors import unit
 from xl_jax.errors import InputError
 
@@ -149,6 +149,9 @@ def test_an_interval_of_a_rate_is_that_of_the_binomial() -> None:
     low, high = mean_interval(hits, 0)
     assert (low, high) == pytest.approx((0.1752, 0.2248), abs=0.003)
     assert mean_interval(np.zeros(50), 0) == (0.0, 0.0)
+    twice = np.stack([2 * hits, np.full(1000, 2.0)], 1)  # the same ratio
+    assert ratio_interval(twice, 0) == (low, high)
+    assert ratio_interval(np.zeros((5, 2)), 0) == (0.0, 0.0)
 
 
 def test_refused_with_the_reason() -> None:

@@ -221,6 +221,7 @@ class Probe:
     length: int = 0  # tokens a gold sentence is cut to, shorter ones left out; 0 = whole sentences
     words: int = 1000  # gold word pairs, most frequent first
     pairs: str = ""  # real sentence pairs instead: "SOURCE_FILE,TARGET_FILE", line by line
+    candidates: str = ""  # retrieval: file of further target sentences, a line each
     dictionary: str = ""  # real word pairs instead: a file of two columns, source and target
     map: str = ""  # learn a map between the encoders from these sentence pairs (as `pairs`)
     map_dictionary: str = ""  # and from these word pairs (as `dictionary`)

@@ -1,7 +1,9 @@
 """What a grid of settings comes to: every setting's scores, and the results.
 
-The result of a question is the mean of its best settings by the development set of the source
-language (the paper: the best two), for each seed; then mean and standard deviation over seeds.
+A setting's score has its 95 % bootstrap interval over the test items (low, high). The result of a
+question is the mean of its best settings by the development set of the source language (the paper:
+the best two), for each seed; then mean and standard deviation over seeds. Where that is a single
+setting, the result has its interval.
 """
 
 import json
@@ -46,24 +48,29 @@ def _of_setting(one: Record) -> list[Record]:
         beside = {k: scores[k] for k in BESIDE if k in scores}
         for name, value in scores["values"].items():
             row = {"metric": name, "kind": "setting", "target": language, "value": value}
+            if name in scores.get("intervals", {}):  # results of earlier versions have none
+                row |= dict(zip(("low", "high"), scores["intervals"][name], strict=True))
             rows.append({**row, "n": scores["n"], "data": scores["data"], **beside, **common})
     return rows
 
 
 def _result(rows: Sequence[Record], best: int) -> Record:
     seeds = sorted({row["seed"] for row in rows})
-    means, chosen = [], []
+    means: list[float] = []
+    chosen: list[Record] = []
     for seed in seeds:
         mine = sorted((r for r in rows if r["seed"] == seed), key=lambda r: -r["dev"])[:best]
         means.append(statistics.mean(r["value"] for r in mine))
-        chosen += [[r["batch"], r["lr"], r["head_lr"], r["seed"]] for r in mine]
-    varying = ("batch", "lr", "head_lr", "seed", "epoch", "dev", "value", "kind")
+        chosen += mine
+    varying = ("batch", "lr", "head_lr", "seed", "epoch", "dev", "value", "kind", "low", "high")
+    alone = chosen[0] if len(chosen) == 1 else {}
     return {
         "kind": "result",
         "value": statistics.mean(means),
         "sd": statistics.stdev(means) if len(means) > 1 else None,
         "seeds": len(seeds),
         "settings": len(rows),
-        "best": chosen,
+        "best": [[r["batch"], r["lr"], r["head_lr"], r["seed"]] for r in chosen],
+        **{k: alone[k] for k in ("low", "high") if k in alone},
         **{k: v for k, v in rows[0].items() if k not in varying},
     }

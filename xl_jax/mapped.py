@@ -58,10 +58,12 @@ def word_maps(probe: Probe, source: str, target: str) -> dict[str, list[Map]]:
         raise InputError(f"{c.map}: no word of it has a link")
     x, y = (side.vectors[:, both] for side in sides)
     each = range(min(len(x), len(y)))
-    return {
+    maps = {
         kind: [procrustes.fit(y[i], x[i], c.normalise, kind, seed=i) for i in each]
         for kind in ("procrustes", "random")
     }
+    probe.keep_maps(maps["procrustes"], "words", source, target)
+    return maps
 
 
 def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print) -> list[Record]:

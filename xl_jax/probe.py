@@ -4,7 +4,10 @@ The source language is read by the run's own encoder, the target language by tha
 where there is one. Beside the trained encoders stand the controls.
 """
 
-from collections.abc import Callable
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +21,7 @@ from xl_jax.config import Probe as Asked
 from xl_jax.data import parallel
 from xl_jax.data.parallel import Pairs
 from xl_jax.data.rows import FIRST
-from xl_jax.data.shards import Shard
+from xl_jax.data.shards import Shard, of_lines
 from xl_jax.errors import InputError
 from xl_jax.mesh import one_device
 from xl_jax.rundir import Run
@@ -32,6 +35,7 @@ MODELS = {
     "untrained": ("untrained", "untrained"),
     "untrained target": ("trained", "untrained"),
 }
+LINES = 10_000  # of candidates, encoded at once
 ROTATIONS = ("procrustes", "identity", "random")  # learnt; no rotation; the control
 
 
@@ -129,13 +133,39 @@ class Probe:
             return parallel.dictionary_file(data[0], source, target, c.dictionary, data[1])
         return parallel.gold_words(self.run.data, source, target, c.words) if self._gold else None
 
-    def vectors(self, model: str, source: str, target: str, pairs: Pairs) -> tuple[Any, Any]:
-        """[layers, n, D] of both sides."""
-        kinds = MODELS[model]
-        return (
-            self._side(self.source, kinds[0], source, pairs.source, f"{pairs.name} source"),
-            self._side(self.target, kinds[1], target, pairs.target, f"{pairs.name} target"),
+    def candidates(self, target: str, pairs: Pairs) -> Pairs:
+        """The pairs with the lines of `probe.candidates` as further target sentences, which no
+        source sentence means.
+
+        Raises:
+          InputError: no such file.
+        """
+        name = self.config.candidates
+        if not name:
+            return pairs
+        lines = [line for line in parallel.read_lines(name) if line.strip()]
+        encode = self.target.run.data.vocabulary.encoder(target)
+        more = [x for first in range(0, len(lines), LINES) for x in encode(lines[first:][:LINES])]
+        every = Shard([*pairs.target.parts, *of_lines(more).parts])
+        named = f"{pairs.name} among {len(every):,}"
+        return dataclasses.replace(pairs, name=named, target=every)
+
+    def vectors(
+        self,
+        model: str,
+        source: str,
+        target: str,
+        pairs: Pairs,
+        layers: Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """[layers, n, D] of both sides; of all layers, or of those given, in this order."""
+        kinds, name = MODELS[model], pairs.name
+        sides = (
+            (self.source, kinds[0], source, pairs.source, f"{name} source"),
+            (self.target, kinds[1], target, pairs.target, f"{name} target"),
         )
+        x, y = (self._side(*side, layers) for side in sides)
+        return x, y
 
     def maps(self, model: str, source: str, target: str) -> dict[str, list[Map]]:
         """By kind of rotation, for every layer, the map of the target's space into the source's,
@@ -150,10 +180,25 @@ class Probe:
         x, y = self.vectors(model, source, target, pairs)
         each = range(min(len(x), len(y)))
         normalise = self.config.normalise
-        return {
+        found = {
             kind: [procrustes.fit(y[i], x[i], normalise, kind, seed=i) for i in each]
             for kind in ROTATIONS
         }
+        if model == "trained":
+            self.keep_maps(found["procrustes"], "sentences", source, target)
+        return found
+
+    def keep_maps(self, maps: Iterable[Map], of: str, source: str, target: str) -> None:
+        """Writes the maps of the target's space into the source's, a file a layer from 0 on, for
+        `procrustes.load`: eval/maps/OF-TARGET-SOURCE-DIGEST/layer_N.npz, digest of what was asked.
+        """
+        asked = json.dumps(self.asked | {"layers": 0}, sort_keys=True)
+        digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
+        folder = self.run.folder / "eval" / "maps" / f"{of}-{target}-{source}-{digest}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for layer, turned in enumerate(maps):
+            turned.save(folder / f"layer_{layer}.npz")
+        self.log(f"maps: {folder}")
 
     def common(self, model: str, n: int, data: str) -> Record:
         """What every record says of its origin."""
@@ -187,10 +232,17 @@ class Probe:
         return pairs
 
     def _side(
-        self, encoders: Encoders, kind: str, language: str, lines: Shard, name: str
+        self,
+        encoders: Encoders,
+        kind: str,
+        language: str,
+        lines: Shard,
+        name: str,
+        layers: Sequence[int] | None,
     ) -> np.ndarray:
-        place = (id(encoders), kind, language, name)
+        layers = range(encoders.layers + 1) if layers is None else layers
+        place = (id(encoders), kind, language, name, tuple(layers))
         if place not in self._found:
             view = encoders.views[kind][language]
-            self._found[place] = encoders.extractor.sentences(view, lines)
+            self._found[place] = encoders.extractor.sentences(view, lines, layers)
         return self._found[place]

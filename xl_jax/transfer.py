@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 from xl_jax import grid
+from xl_jax.analysis.uncertainty import ratio_interval
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.data.buckets import make_buckets, steps_of
 from xl_jax.data.labelled import SCHEMES
@@ -205,7 +206,10 @@ class Transfer:
             answers = self.tuner(setting.batch).answers(view.after(tuned), part.rows, view)
             values = self.task.scores(part.items, answers)
             beside = {k: values.pop(k) for k in grid.BESIDE if k in values}
+            counts = self.task.counts(part.items, answers)
+            intervals = {name: ratio_interval(x, seed=0) for name, x in counts.items()}
             entry = {**self._asked(language), "n": len(part.items), "values": values, **beside}
+            entry["intervals"] = intervals
             result["scores"][language] = entry
             name = f"{language}.{self.task.ending}"
             self.task.write(part.items, answers, place / "predictions" / name)

@@ -61,11 +61,15 @@ class Extractor:
             partial(_add, module, self.everywhere), static_argnames="parts", donate_argnums=0
         )
 
-    def sentences(self, view: Any, lines: Shard) -> Float[np.ndarray, "L n D"]:
+    def sentences(
+        self, view: Any, lines: Shard, layers: Sequence[int] | None = None
+    ) -> Float[np.ndarray, "L n D"]:
         """Mean state of each line's ordinary tokens (paper 5.1.3). A line without any (all unknown)
-        takes the mean of its whole frame."""
+        takes the mean of its whole frame. Of many lines, all layers may be too much to hold:
+        `layers` gives those wanted."""
         view = self.place(view)
-        found = np.zeros((self.layers, len(lines), self.width), np.float32)
+        wanted = list(range(self.layers) if layers is None else layers)
+        found = np.zeros((len(wanted), len(lines), self.width), np.float32)
         for start in range(0, len(lines), LINES_AT_ONCE):
             index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
             for tokens, at in self._batches(lines, index):
@@ -73,7 +77,7 @@ class Extractor:
                 ordinary = np.where(ordinary.any(1, keepdims=True), ordinary, tokens != PAD)
                 part = np.where(ordinary, 0, -1).astype(np.int32)
                 made = self._means(view, *self._rows(tokens, part), parts=1)
-                found[:, at] = np.asarray(made)[:, : len(at), 0]
+                found[:, at] = np.asarray(made)[wanted, : len(at), 0]
         return found
 
     def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:

@@ -1,7 +1,7 @@
 """Bootstrap intervals: how far would a figure move if other items had been drawn?"""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from xl_jax.randomness import Purpose, generator
 
@@ -40,7 +40,12 @@ def interval(
 def mean_interval(values: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
     """(low, high) of the mean of one number an item, such as a hit. All alike, they leave no doubt
     that a bootstrap could see: 0 of n hits gives (0, 0)."""
-    rows = np.stack([values, np.ones_like(values)], 1)
-    totals = resample(rows.astype(np.float64), seed)
-    low, high = interval(totals[:, 0] / totals[:, 1])
+    return ratio_interval(np.stack([values, np.ones_like(values)], 1), seed)
+
+
+def ratio_interval(counts: Real[np.ndarray, "n 2"], seed: int) -> tuple[float, float]:
+    """(low, high) of a ratio of sums over items, given as (above, below) the line of each: an F1 is
+    twice the right spans over those found and those there. Nothing below the line gives 0."""
+    totals = resample(counts.astype(np.float64), seed)
+    low, high = interval(totals[:, 0] / np.maximum(totals[:, 1], 1))
     return float(low), float(high)

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 
 import numpy as np
@@ -72,7 +72,7 @@ class Cleaner:
         if min(lengths) < self._shortest or max(lengths) > min(self._longest, LONGEST_LINE):
             return False
         text = " ".join(lines)
-        return text.isprintable() and "  " not in text and (text.isascii() or _is_nfc(text))
+        return _is_plain(text) and (text.isascii() or _is_nfc(text))
 
     def _clean(self, document: Document, counts: Counter[str]) -> Document:
         lines = document
@@ -99,8 +99,7 @@ class Cleaner:
             counts["too_short" if len(line) < self._shortest else "too_long"] += 1
             return False
         if self._own is not None and not (self._ascii and line.isascii()):
-            codes = np.frombuffer(line.encode("utf-32-le", "surrogatepass"), np.uint32)
-            if self._own[codes].sum(dtype=np.int64) < 0:
+            if self._own[_codes(line)].sum(dtype=np.int64) < 0:
                 counts["other_script"] += 1
                 return False
         return True
@@ -142,6 +141,24 @@ def own_letters(names: str) -> np.ndarray:
 _CODES = {
     name: code for code, name in Scripts.NAMES.items() if code not in ("Zyyy", "Zinh", "Zzzz")
 }
+
+
+def _is_plain(text: str) -> bool:
+    """`text.isprintable() and "  " not in text`, two to three times as quick for long texts."""
+    codes = _codes(text)
+    blank = codes == ord(" ")
+    return bool(_printables().take(codes).all() and not (blank[1:] & blank[:-1]).any())
+
+
+@cache
+def _printables() -> np.ndarray:
+    """bool[code points]."""
+    return np.frombuffer(bytes(chr(c).isprintable() for c in range(0x110000)), np.bool_)
+
+
+def _codes(text: str) -> np.ndarray:
+    """uint32[characters]: code points."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _is_nfc(line: str) -> bool:

@@ -96,7 +96,7 @@ def read_pairs(spec: str, source: str, target: str) -> list[tuple[str, str]]:
         return [pair for part in spec.split(";") for pair in read_pairs(part, source, target)]
     names = spec.split(",")
     if len(names) == 1 and spec.endswith(".tsv"):
-        rows = [line.split("\t") for line in _read_lines(spec)]
+        rows = [line.split("\t") for line in read_lines(spec)]
         header = {source, target} <= set(rows[0] if rows else [])
         columns = [rows[0].index(x) for x in (source, target)] if header else [0, 1]
         for number, row in enumerate(rows, 1):
@@ -107,7 +107,7 @@ def read_pairs(spec: str, source: str, target: str) -> list[tuple[str, str]]:
         raise InputError(
             f"sentence pairs {spec!r}: expected SOURCE_FILE,TARGET_FILE or one FILE.tsv"
         )
-    texts = [[line.strip() for line in _read_lines(name)] for name in names]
+    texts = [[line.strip() for line in read_lines(name)] for name in names]
     if len(texts[0]) != len(texts[1]):
         raise InputError(
             f"sentence pairs: {names[0]} has {len(texts[0])} lines, {names[1]} {len(texts[1])}"
@@ -147,7 +147,12 @@ def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
     return np.stack([np.arange(n)] * 2, axis=1)
 
 
-def _read_lines(name: str) -> list[str]:
+def read_lines(name: str) -> list[str]:
+    """The lines of a UTF-8 text file.
+
+    Raises:
+      InputError: no such file.
+    """
     try:
         return Path(name).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import chain, compress
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from xl_jax.randomness import Purpose, generator
 
 PART = 8 << 20  # bytes of text in a part, about: a few seconds of work
 MOST_PARTS = 256  # of a corpus; larger ones have larger parts, for every part is two open files
-DOCUMENTS_AT_ONCE = 1000  # cleaned and encoded,
+DOCUMENTS_READ = 16  # between looks at the size of what was read
+DOCUMENTS_AT_ONCE = 1000  # cleaned and encoded, about,
 CHARACTERS_AT_ONCE = 1 << 21  # or fewer long ones
 WORDS = 5_000_000  # characters of a text, about, whose words are counted for the domain distance
 
@@ -137,10 +138,10 @@ def _some(documents: Iterator[Document]) -> Iterator[list[Document]]:
     """Lists of them: many, but few long ones."""
     batch: list[Document] = []
     characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += sum(map(len, document))
-        if len(batch) == DOCUMENTS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
+    while few := list(islice(documents, DOCUMENTS_READ)):
+        batch += few
+        characters += sum(map(len, chain.from_iterable(few)))
+        if len(batch) >= DOCUMENTS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
             yield batch
             batch, characters = [], 0
     if batch:

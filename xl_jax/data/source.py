@@ -93,6 +93,10 @@ def position(document: Document, purpose: bytes = b"") -> float:
 
 def positions(documents: Sequence[Document], purpose: bytes = b"") -> Float[np.ndarray, " n"]:
     """The `position` of each of many documents."""
-    texts = ["\n".join(document).encode() for document in documents]
-    digests = [hashlib.blake2b(x, digest_size=8, person=purpose).digest() for x in texts]
+    start = hashlib.blake2b(digest_size=8, person=purpose)
+    digests = []
+    for document in documents:
+        hashed = start.copy()  # much quicker than setting up another
+        hashed.update("\n".join(document).encode())
+        digests.append(hashed.digest())
     return np.frombuffer(b"".join(digests), ">u8") / 2**64

@@ -23,16 +23,15 @@ def retrieval(probe: Probe) -> Iterator[Record]:
         pairs = probe.sentences(source, target)
         if pairs is None:
             continue
+        pairs = probe.candidates(target, pairs)
         for model in MODELS if probe.config.map else ("trained", "untrained"):
-            x, y = probe.vectors(model, source, target, pairs)
+            xs, ys = probe.vectors(model, source, target, pairs, probe.layers)
             maps = probe.maps(model, source, target)
-            for layer in probe.layers:
+            for layer, x, y in zip(probe.layers, xs, ys, strict=True):
                 if model != "untrained target":  # two unrelated spaces
                     for how in ({"centred": False}, {"centred": True}):
                         for criterion in criteria:
-                            found = retrieve(
-                                x[layer], y[layer], pairs.answers, criterion, how["centred"]
-                            )
+                            found = retrieve(x, y, pairs.answers, criterion, how["centred"])
                             more = {"layer": layer, "criterion": criterion, **how}
                             yield from _both(
                                 probe,
@@ -45,7 +44,7 @@ def retrieval(probe: Probe) -> Iterator[Record]:
                                 more,
                             )
                 for kind, of_layer in maps.items():
-                    near = _through(of_layer[layer], x[layer], y[layer])
+                    near = _through(of_layer[layer], x, y)
                     for criterion in criteria:
                         found = retrieve(*near, pairs.answers, criterion)
                         more = {"layer": layer, "criterion": criterion, "map": kind}
@@ -128,11 +127,13 @@ def _both(
     found: Any,
     more: Record,
 ) -> Iterator[Record]:
-    """A record for each direction."""
-    levels = chance(pairs.answers, len(pairs.source), len(pairs.target))
-    sides = (source, target, pairs.source), (target, source, pairs.target)
-    for (a, b, items), places, level in zip(sides, found, levels, strict=True):
-        hits = places.hits()
+    """A record for each direction; items that have no answer are only candidates."""
+    sizes = len(pairs.source), len(pairs.target)
+    levels = chance(pairs.answers, *sizes)
+    sides = (source, target), (target, source)
+    for column, ((a, b), places, level) in enumerate(zip(sides, found, levels, strict=True)):
+        asked = np.unique(pairs.answers[:, column])
+        hits = places.hits()[asked]
         low, high = mean_interval(hits, 0)
         yield {
             "metric": metric,
@@ -143,5 +144,6 @@ def _both(
             "high": high,
             "chance": level,
             **more,
-            **probe.common(model, len(items), pairs.name),
+            "candidates": sizes[1 - column],
+            **probe.common(model, len(asked), pairs.name),
         }

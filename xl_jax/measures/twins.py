@@ -9,7 +9,7 @@ import numpy as np
 
 from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.tokens import link_scores, mutual_links
-from xl_jax.analysis.uncertainty import mean_interval
+from xl_jax.analysis.uncertainty import interval, mean_interval, resample
 from xl_jax.data.parallel import Pairs
 from xl_jax.data.shards import Shard
 from xl_jax.probe import Probe, Record
@@ -36,14 +36,15 @@ def twins(probe: Probe) -> Iterator[Record]:
                 "seed": run.config.seed,
                 "step": step,
             }
-            parts = {}
+            parts = []
             for metric, pairs in (("retrieval", sentences), ("translation", words)):
-                parts[metric] = _precision(probe, views, source, target, pairs)
-                for layer, (value, low, high) in enumerate(parts[metric]):
+                parts.append(_hits(probe, views, source, target, pairs))
+                for layer, hits in enumerate(parts[-1]):
+                    low, high = mean_interval(hits, 0)
                     yield {
                         "metric": f"twins_{metric}",
                         "layer": layer,
-                        "value": value,
+                        "value": float(hits.mean()),
                         "low": low,
                         "high": high,
                         "chance": chance(pairs.answers, len(pairs.source), len(pairs.target))[0],
@@ -54,30 +55,35 @@ def twins(probe: Probe) -> Iterator[Record]:
             if gold is not None:
                 for layer, scores in enumerate(_alignment(probe, views, source, target, gold)):
                     yield {"metric": "word_alignment", "layer": layer, **scores, **common}
-            by_layer = np.asarray([[part[0] for part in each] for each in parts.values()]).mean(0)
-            top = len(by_layer) - 1
+            top = len(parts[0]) - 1
             theirs = [0, round(2 * top / 3)]  # 0 and 8 of 12
             for name, chosen in (("theirs", theirs), ("all", list(range(top + 1)))):
+                value, low, high = _multilinguality([hits[chosen].mean(0) for hits in parts])
                 yield {
                     "metric": "multilinguality",
                     "layers": name,
                     "of_layers": chosen,
-                    "value": float(by_layer[chosen].mean()),
+                    "value": value,
+                    "low": low,
+                    "high": high,
                     **common,
                 }
 
 
-def _precision(
-    probe: Probe, views: Any, source: str, target: str, pairs: Pairs
-) -> list[tuple[float, float, float]]:
-    """By layer (mean of both directions, low, high)."""
+def _hits(probe: Probe, views: Any, source: str, target: str, pairs: Pairs) -> np.ndarray:
+    """[layers, items]: whether the right answer is the nearest, mean of both directions."""
     x = probe.source.extractor.sentences(views[source], pairs.source)
     y = probe.source.extractor.sentences(views[target], pairs.target)
-    result = []
-    for a, b in zip(x, y, strict=True):
-        both = np.mean([places.hits() for places in retrieve(a, b, pairs.answers)], axis=0)
-        result.append((float(both.mean()), *mean_interval(both, 0)))
-    return result
+    found = [retrieve(a, b, pairs.answers) for a, b in zip(x, y, strict=True)]
+    return np.asarray([np.mean([places.hits() for places in both], axis=0) for both in found])
+
+
+def _multilinguality(parts: list[np.ndarray]) -> tuple[float, float, float]:
+    """(mean of the parts' means, low, high): sentences and words are drawn apart."""
+    totals = [resample(hits[:, None], 0, stream)[:, 0] for stream, hits in enumerate(parts)]
+    drawn = np.mean([t / len(hits) for t, hits in zip(totals, parts, strict=True)], axis=0)
+    low, high = interval(drawn)
+    return float(np.mean([hits.mean() for hits in parts])), float(low), float(high)
 
 
 def _alignment(

@@ -7,6 +7,7 @@ words.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,7 @@ def induction(probe: Probe) -> Iterator[Record]:
             same = {a for a, b in test if a == b}  # rows in common make these easy
             if other := [(a, b) for a, b in test if a not in same]:
                 right["different"] = cover(other, x.words, y.words)
+            learnt_maps = []
             for layer in range(min(len(x.vectors), len(y.vectors))):
                 here = x.vectors[layer], y.vectors[layer]
                 paired = [z[i] for z, i in zip(here, learnt.T, strict=True)]
@@ -59,6 +61,8 @@ def induction(probe: Probe) -> Iterator[Record]:
                     turned = procrustes.fit(
                         paired[1], paired[0], c.normalise, kind, (here[1], here[0]), layer
                     )
+                    if kind == "procrustes":
+                        learnt_maps.append(turned)
                     near = turned.target(here[0]), turned(here[1])
                     for spelling, answers in right.items():
                         for r in induce(*near, answers):
@@ -74,6 +78,8 @@ def induction(probe: Probe) -> Iterator[Record]:
                                 "words": [len(x.words), len(y.words)],
                                 **probe.common(model, r["n"], Path(c.dictionary).stem),
                             }
+            if model == "trained":
+                probe.keep_maps(learnt_maps, re.sub(r"\W+", "_", vectors), source, target)
 
 
 def _spaces(

@@ -108,6 +108,7 @@ def _curves(axis: Any, records: Sequence[Record]) -> None:
             text = "their layers" if name == "theirs" else "all layers"
             label = f"{'-'.join(pair)}, {text}"
             axis.plot(steps, [r["value"] for r in mine], line, marker="o", label=label)
+            axis.fill_between(steps, *([r[k] for r in mine] for k in ("low", "high")), alpha=0.12)
     axis.set(title="multilinguality score", xlabel="step", ylim=(-0.03, 1.03))
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=7)

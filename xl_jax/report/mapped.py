@@ -9,8 +9,8 @@ from xl_jax.config import Probe as Asked
 from xl_jax.grid import Record
 from xl_jax.mapped import through_map
 from xl_jax.probe import Probe
-from xl_jax.report.tables import MAPPED, aligned, percent
-from xl_jax.report.transfer import SHOWN
+from xl_jax.report.tables import MAPPED, aligned
+from xl_jax.report.transfer import SHOWN, spread
 from xl_jax.rundir import Run
 from xl_jax.tuning import Tuning
 
@@ -28,14 +28,16 @@ def show_mapped(run: Run, other: Run | None, asked: Asked, tuning: Tuning) -> No
     print(f"\nrecords: {path.with_suffix('.json')}\nfigure: {path}")
 
 
-def lines(records: Sequence[Record], metric: str) -> dict[str, dict[int, float]]:
+def lines(records: Sequence[Record], metric: str) -> dict[str, dict[int, Record]]:
     """name of a line -> layer -> result: the source language, and the target by kind of map."""
-    found: dict[str, dict[int, float]] = {}
+    found: dict[str, dict[int, Record]] = {}
     for r in records:
         if r["kind"] == "result" and r["metric"] == metric:
             how = MAPPED.get(r["map"], "no map")
             name = r["target"] if r["target"] == r["source"] else f"{r['target']}, {how}"
-            found.setdefault(name, {})[r["layer"]] = r["value"]
+            if r["model"] != "trained":
+                name += f", {r['model']} encoder"
+            found.setdefault(name, {})[r["layer"]] = r
     return found
 
 
@@ -45,8 +47,8 @@ def by_layer(records: Sequence[Record]) -> str:
     tables = []
     for metric, title in SHOWN.items():
         rows = [[f"{title} %, through layer", *map(str, layers)]]
-        for name, values in lines(records, metric).items():
-            rows.append([f"  {name}", *(percent(values.get(n)) for n in layers)])
+        for name, by in lines(records, metric).items():
+            rows.append([f"  {name}", *(spread(by[n]) if n in by else "" for n in layers)])
         if len(rows) > 1:
             tables.append(aligned(rows))
     return "\n\n".join(tables)
@@ -59,8 +61,11 @@ def draw(records: Sequence[Record], path: Path) -> None:
     for axis, metric in zip(
         figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
     ):
-        for name, values in lines(records, metric).items():
-            axis.plot(list(values), [100 * v for v in values.values()], marker="o", label=name)
+        for name, by in lines(records, metric).items():
+            (line,) = axis.plot(list(by), [100 * r["value"] for r in by.values()], "o-", label=name)
+            if all("low" in r for r in by.values()):
+                low, high = ([100 * r[edge] for r in by.values()] for edge in ("low", "high"))
+                axis.fill_between(list(by), low, high, color=line.get_color(), alpha=0.12)
         axis.set(title=f"{SHOWN[metric]} %", xlabel="layer (0 = embeddings)")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)

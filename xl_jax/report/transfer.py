@@ -33,7 +33,7 @@ def show(run: Run, tuning: Tuning) -> None:
 
 
 def results(records: Sequence[Record]) -> str:
-    """A row a language and encoder: mean (standard deviation over seeds) of the best settings."""
+    """A row a language and encoder: the mean of the best settings, see `spread`."""
     rows = [r for r in records if r["kind"] == "result"]
     metrics = [m for m in SHOWN if any(r["metric"] == m for r in rows)]
     beside = [k for k in ("chance", "majority") if any(k in r for r in rows)]
@@ -44,7 +44,7 @@ def results(records: Sequence[Record]) -> str:
     for model, target in dict.fromkeys((r["model"], r["target"]) for r in rows):
         mine = {r["metric"]: r for r in rows if (r["model"], r["target"]) == (model, target)}
         one = mine[metrics[0]]
-        cells = [_spread(mine[m]["value"], mine[m]["sd"]) for m in metrics]
+        cells = [spread(mine[m]) for m in metrics]
         name = f"  {target}" + ("" if model == "trained" else f", {model} encoder")
         table.append([name, *cells, *(percent(one.get(k)) for k in beside), f"{one['n']:,}"])
     return aligned(table)
@@ -67,5 +67,11 @@ def settings(records: Sequence[Record], metric: str) -> str:
     return aligned(table)
 
 
-def _spread(mean: float, deviation: float | None) -> str:
-    return percent(mean) + ("" if deviation is None else f" ({100 * deviation:.1f})")
+def spread(result: Record) -> str:
+    """Its value with (standard deviation over seeds), or [interval] of a single setting."""
+    text = percent(result["value"])
+    if result["sd"] is not None:
+        return f"{text} ({100 * result['sd']:.1f})"
+    if "low" in result:
+        return f"{text} [{percent(result['low'])}-{percent(result['high'])}]"
+    return text

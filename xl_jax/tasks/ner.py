@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Array
 from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.metrics.sequence_labeling import get_entities
 
 from xl_jax.config import Model
 from xl_jax.data.ner import Sentence, read, to_bio
@@ -63,6 +64,18 @@ class NER:
         gold, found = [x.tags for x in items], [list(x) for x in answers]
         functions = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
         return {name: float(f(gold, found, zero_division=0)) for name, f in functions.items()}
+
+    def counts(
+        self, items: Sequence[Sentence], answers: Sequence[list[str]]
+    ) -> dict[str, np.ndarray]:
+        spans = [
+            (set(get_entities(x.tags)), set(get_entities(list(tags))))
+            for x, tags in zip(items, answers, strict=True)
+        ]
+        right, gold, found = np.array([(len(a & b), len(a), len(b)) for a, b in spans]).T
+        parts = {"f1": (2 * right, gold + found), "precision": (right, found)}
+        parts["recall"] = (right, gold)
+        return {name: np.stack(columns, 1) for name, columns in parts.items()}
 
     def write(self, items: Sequence[Sentence], answers: Sequence[list[str]], path: Path) -> None:
         """Word, gold tag, predicted tag, separated by tabs (the format of conlleval, but for its

@@ -65,6 +65,10 @@ class NLI:
             "majority": Counter(gold).most_common(1)[0][1] / len(gold),
         }
 
+    def counts(self, items: Sequence[Pair], answers: Sequence[str]) -> dict[str, np.ndarray]:
+        right = [pair.label == answer for pair, answer in zip(items, answers, strict=True)]
+        return {"accuracy": np.stack([right, np.ones(len(right))], 1)}
+
     def write(self, items: Sequence[Pair], answers: Sequence[str], path: Path) -> None:
         """TSV with a header: premise, hypothesis, label, predicted."""
         rows = [(*pair, answer) for pair, answer in zip(items, answers, strict=True)]

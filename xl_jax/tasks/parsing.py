@@ -91,6 +91,10 @@ class Parsing:
         """uas and las in the paper's convention (see `attachment`), and the official ones."""
         return attachment(items, answers) | official(items, answers)
 
+    def counts(self, items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, np.ndarray]:
+        hits = _hits(items, answers)
+        return {name: hits[:, [i, 2]] for i, name in enumerate(("uas", "las"))}
+
     def write(self, items: Sequence[Tree], answers: Sequence[Arcs], path: Path) -> None:
         """CoNLL-U; no enhanced graph."""
         path.write_text(_conllu(items, answers), encoding="utf-8")
@@ -127,15 +131,20 @@ def spanning_tree(scores: Float[np.ndarray, "W W"]) -> np.ndarray:
 def attachment(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
     """`uas`, `las`: shares of the words with the right head (and relation), punctuation (PUNCT,
     SYM) left out and subtypes stripped: the paper's convention (crosslingual-nlp)."""
-    words = heads = both = 0
-    for tree, arcs in zip(items, answers, strict=True):
-        rows = zip(tree.upos, tree.heads, tree.relations, *arcs, strict=True)
-        for tag, head, relation, found_head, found_relation in rows:
-            if tag not in PUNCTUATION:
-                words += 1
-                heads += head == found_head
-                both += head == found_head and simple(relation) == simple(found_relation)
+    heads, both, words = _hits(items, answers).sum(0).tolist()
     return {"uas": heads / max(words, 1), "las": both / max(words, 1)}
+
+
+def _hits(items: Sequence[Tree], answers: Sequence[Arcs]) -> np.ndarray:
+    """int[items, 3]: words with the right head, with the right relation too, words."""
+    hits = np.zeros((len(items), 3), np.int64)
+    for row, tree, arcs in zip(hits, items, answers, strict=True):
+        words = zip(tree.upos, tree.heads, tree.relations, *arcs, strict=True)
+        for tag, head, relation, found_head, found_relation in words:
+            if tag not in PUNCTUATION:
+                right = head == found_head
+                row += right, right and simple(relation) == simple(found_relation), 1
+    return hits
 
 
 def official(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from xl_jax.config import Model
 from xl_jax.data.rows import Rows
@@ -69,6 +69,13 @@ class Task(Protocol):
 
     def scores(self, items: Sequence[Item], answers: Sequence[Answer]) -> dict[str, float]:
         """Every score, in 0..1, by name."""
+        ...
+
+    def counts(
+        self, items: Sequence[Item], answers: Sequence[Answer]
+    ) -> dict[str, Real[np.ndarray, "n 2"]]:
+        """Of scores that are ratios of sums over the items: each item's share above and below the
+        line, from which their intervals come."""
         ...
 
     def write(self, items: Sequence[Item], answers: Sequence[Answer], path: Path) -> None:
