@@ -100,6 +100,11 @@ def test_words_beyond_the_longest_row_are_not_seen() -> None:
     found = ONE.words(VIEW, of_lines([long, long[:3]]), [np.arange(15), np.arange(3)])
     assert found.seen.tolist() == [True] * 10 + [False] * 5 + [True] * 3
     np.testing.assert_allclose(found.vectors[:, :10], states(long[:10])[:, 1:-1], atol=2e-6)
+    back = ONE.words(
+        VIEW, of_lines([long]), [np.arange(15)[::-1].copy()]
+    )  # the last words come first
+    assert back.seen.tolist() == [False] * 5 + [True] * 10
+    np.testing.assert_allclose(back.vectors[:, :4:-1], found.vectors[:, :10], atol=2e-6)
 
 
 def test_an_interrupted_sum_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

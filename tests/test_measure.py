@@ -12,11 +12,12 @@ from xl_jax import rundir
 from xl_jax.analysis.procrustes import load
 from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
 from xl_jax.errors import InputError
-from xl_jax.mapped import word_maps
+from xl_jax.mapped import through_map, word_maps
 from xl_jax.measure import measure
 from xl_jax.probe import Probe as Probed
 from xl_jax.rundir import Run
 from xl_jax.step import init_state
+from xl_jax.tuning import Tuning
 
 WORDS = [a + b for a in "bdfgklmnprst" for b in ("a", "eno", "ilu", "orake")]
 
@@ -212,3 +213,32 @@ def test_a_map_of_linked_words_is_the_identity_between_identical_views(
     (place / "links").write_text("\n".join(["0-99", *links[1:]]) + "\n")
     with pytest.raises(InputError, match="links:1: '0-99' is no link"):
         word_maps(probe, "a", "t")
+
+
+def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
+    place: Path, same: Run
+) -> None:
+    random = np.random.default_rng(1)
+    sentences = [random.choice(WORDS, 6).tolist() for _ in range(60)]
+    tagged = [[f"{w}\t{'B-X' if w[0] in 'bdf' else 'O'}" for w in s] for s in sentences]
+    (place / "x.bio").write_text("\n\n".join("\n".join(s) for s in tagged) + "\n")
+    (place / "words").write_text("".join(" ".join(s) + "\n" for s in sentences))
+    (place / "links").write_text("\n".join([" ".join(f"{i}-{i}" for i in range(6))] * 60) + "\n")
+    data = f"files:{place}/x.bio"
+    tuning = Tuning(
+        task="ner", train=data, dev=data, test=data, encoders=("trained", "untrained"), batch=(4,),
+        lr=(1e-2,), best=1, epochs=4, dropout=0.0, new_layers=1,
+    )  # fmt: skip
+    asked = Probe(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
+    records = through_map(Probed(same, None, asked, lambda _: None), tuning, lambda _: None)
+    assert json.loads((same.folder / "eval/ner-map.json").read_text())["records"]
+    for model in ("trained", "untrained"):
+        f1 = {
+            (r["target"], r["map"]): r
+            for r in records
+            if (r["kind"], r["metric"], r["model"]) == ("result", "f1", model)
+        }
+        assert list(f1) == [("a", "none"), ("t", "none"), ("t", "procrustes"), ("t", "random")]
+        source, own, mapped, drawn = (r["value"] for r in f1.values())
+        assert source == own > 0.6 and mapped == pytest.approx(own, abs=0.03) and drawn < own
+        assert all(r["low"] <= r["value"] <= r["high"] for r in f1.values())

@@ -1,6 +1,7 @@
 """NER and parsing through a map (paper 5.1.2): for each layer, a task model on the source encoder's
 first layers, frozen, with four new layers above; at test the target encoder's first layers stand in
-their place, as they are, mapped, or mapped at random.
+their place, as they are, mapped, or mapped at random. An untrained source encoder meets the
+untrained target encoder, through the map between the two.
 
 The map of a layer takes target states to source states. It is learnt from contextual words of
 parallel text that translate each other, a word being its first piece, as in the tasks.
@@ -8,6 +9,7 @@ parallel text that translate each other, a word being its first piece, as in the
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 
@@ -20,6 +22,7 @@ from xl_jax.data.rows import encode_words
 from xl_jax.data.shards import Shard, of_lines
 from xl_jax.errors import InputError
 from xl_jax.probe import Encoders, Probe, Record
+from xl_jax.step import init_state
 from xl_jax.transfer import Transfer
 from xl_jax.tuning import Tuning
 from xl_jax.views import View, run_views
@@ -28,8 +31,10 @@ NEW_LAYERS = 4
 KINDS = {"own": "none", "mapped": "procrustes", "random": "random"}  # names of the target's views
 
 
-def word_maps(probe: Probe, source: str, target: str) -> dict[str, list[Map]]:
-    """By kind of rotation, the map of every layer.
+def word_maps(
+    probe: Probe, source: str, target: str, encoder: str = "trained"
+) -> dict[str, list[Map]]:
+    """By kind of rotation, the map of every layer, between trained or between untrained encoders.
 
     Raises:
       InputError: no sentence pairs, links that do not fit them, encoders of different width.
@@ -50,7 +55,7 @@ def word_maps(probe: Probe, source: str, target: str) -> dict[str, list[Map]]:
         lines, parts = _first_pieces(
             encoders, language, [t[column] for t in texts], [x[:, column] for x in links]
         )
-        view = encoders.views["trained"][language]
+        view = encoders.views[encoder][language]
         sides.append(encoders.extractor.words(view, lines, parts))
     both = sides[0].seen & sides[1].seen
     probe.log(f"word pairs: {both.sum():,} of {len(pairs):,} sentence pairs")
@@ -62,7 +67,8 @@ def word_maps(probe: Probe, source: str, target: str) -> dict[str, list[Map]]:
         kind: [procrustes.fit(y[i], x[i], c.normalise, kind, seed=i) for i in each]
         for kind in ("procrustes", "random")
     }
-    probe.keep_maps(maps["procrustes"], "words", source, target)
+    if encoder == "trained":
+        probe.keep_maps(maps["procrustes"], "words", source, target)
     return maps
 
 
@@ -73,24 +79,25 @@ def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
       InputError, Interrupted, FloatingPointError: see `Transfer`.
     """
     ((source, target),) = probe.language_pairs()
-    maps = word_maps(probe, source, target)
+    maps = {encoder: word_maps(probe, source, target, encoder) for encoder in tuning.encoders}
     text = json.dumps(probe.asked | {"layers": 0}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # the views depend on it
     records: list[Record] = []
-    for layer in probe.layers:
+    for layer, encoder in itertools.product(probe.layers, tuning.encoders):
         asked = dataclasses.replace(
             tuning,
             source=source,
+            encoders=(encoder,),
             layer=layer,
             new_layers=tuning.new_layers or NEW_LAYERS,
             freeze="all",
         )
         given = {}
         for name, kind in KINDS.items():
-            view = _view(probe.target, target, asked)
-            if kind in maps:
-                view = dataclasses.replace(view, affine=maps[kind][layer].affine())
-            given[f"{target}.{name}-{digest}"] = view
+            view = _view(probe.target, target, encoder, asked)
+            if kind in maps[encoder]:
+                view = dataclasses.replace(view, affine=maps[encoder][kind][layer].affine())
+            given[f"{target}.{name}-{encoder}-{digest}"] = view
         asked = _tests(asked, source, target, list(given))
         transfer = Transfer(probe.run, asked, given, log)
         transfer.run_all()
@@ -105,11 +112,12 @@ def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
     return records
 
 
-def _view(encoders: Encoders, language: str, tuning: Tuning) -> View:
+def _view(encoders: Encoders, language: str, encoder: str, tuning: Tuning) -> View:
     """The target's own view: of its own run, no leaf of which fine-tuning moves."""
     run = encoders.run
+    params = run.trained()[1] if encoder == "trained" else init_state(run.model).params
     own = dataclasses.replace(tuning, source=language)
-    return dataclasses.replace(run_views(run, own, run.trained()[1])[language], shared=frozenset())
+    return dataclasses.replace(run_views(run, own, params)[language], shared=frozenset())
 
 
 def _tests(tuning: Tuning, source: str, target: str, names: Sequence[str]) -> Tuning:

@@ -90,12 +90,11 @@ class Extractor:
         seen = np.zeros(starts[-1], bool)
         for tokens, at in self._batches(lines, np.arange(len(lines))):
             part = _in_rows([parts[i] for i in at], tokens.shape)
+            numbers = [_numbered_anew(row) for row in part]
             made = np.asarray(self._means(view, *self._rows(tokens, part), parts=tokens.shape[1]))
             for row, i in enumerate(at):
-                here = np.unique(part[row])
-                here = here[here >= 0]
-                found[:, starts[i] + here] = made[:, row, here]
-                seen[starts[i] + here] = True
+                here = starts[i] + numbers[row]
+                found[:, here], seen[here] = made[:, row, : len(here)], True
         return Words(found, seen)
 
     def types(
@@ -216,6 +215,14 @@ def _in_rows(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         n = min(len(part), shape[1] - 2)
         row[1 : n + 1] = part[:n]
     return rows
+
+
+def _numbered_anew(part_T: np.ndarray) -> np.ndarray:
+    """The parts' numbers in a row, which become 0, 1, ... in place: a line may have numbers beyond
+    the row's length."""
+    known = part_T >= 0
+    numbers, part_T[known] = np.unique(part_T[known], return_inverse=True)
+    return numbers
 
 
 def _read_sums(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:
