@@ -93,6 +93,12 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
         if r["metric"] in ("sentence_retrieval", "word_alignment", "cka"):
             assert r["low"] <= r["value"] + 1e-6 and r["value"] - 1e-6 <= r["high"]
             assert 0 < r["chance"] < 1 and r["n"] == 40 or r["metric"] == "word_alignment"
+    score = next(
+        r
+        for r in measure(untrained(place, "all_private"), ("twins",)).records
+        if r["metric"] == "multilinguality" and r["layers"] == "all" and r["step"] == 2
+    )
+    assert score["low"] < score["value"] < score["high"] < score["low"] + 0.2
 
 
 def test_answers_are_kept_one_file_a_question(same: Run) -> None:
@@ -138,12 +144,11 @@ def test_sentences_are_found_among_further_candidates(place: Path, same: Run) ->
     found = measure(same, ("retrieval",), asked=asked).records
     assert {r["layer"] for r in found} == {1}
     ways = {(r["target"], r["candidates"], r["n"]) for r in found}
-    assert ways == {("t", 10 + len(lines), 10), ("a", 10, 10)}
-    for r in found:
-        assert r["chance"] == pytest.approx(1 / r["candidates"])
+    assert ways == {("t", 10 + len(lines), 10)}
+    assert {round(1 / r["chance"]) for r in found} == {10 + len(lines)}
     exact = values(found, "sentence_retrieval", model="trained", centred=False, criterion="cosine")
     copies = np.mean([1 / (1 + lines.count(line)) for line in lines[:10]])  # equal vectors: a draw
-    assert exact == pytest.approx([copies, 1.0])
+    assert exact == pytest.approx([copies])
 
 
 def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, same: Run) -> None:

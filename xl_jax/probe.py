@@ -195,10 +195,11 @@ class Probe:
         asked = json.dumps(self.asked | {"layers": 0}, sort_keys=True)
         digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
         folder = self.run.folder / "eval" / "maps" / f"{of}-{target}-{source}-{digest}"
+        if not folder.exists():
+            self.log(f"maps: {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         for layer, turned in enumerate(maps):
             turned.save(folder / f"layer_{layer}.npz")
-        self.log(f"maps: {folder}")
 
     def common(self, model: str, n: int, data: str) -> Record:
         """What every record says of its origin."""

@@ -100,14 +100,13 @@ def places_both(
 
 
 def chance(answers: Int[np.ndarray, "pairs 2"], n: int, m: int, at: int = 1) -> tuple[float, float]:
-    """Expected precision at `at` of candidates in random order, for n source and m target items,
-    over the items that have an answer."""
+    """Expected precision at `at` of candidates in random order, for n source and m target items."""
     found = []
     answers = np.unique(answers, axis=0)
     for column, items, candidates in ((0, n, m), (1, m, n)):
         right = np.bincount(answers[:, column], minlength=items)
         everything = Places(np.zeros_like(right), np.full_like(right, candidates), right)
-        found.append(float(everything.hits(at)[right > 0].mean()))
+        found.append(float(everything.hits(at).mean()))
     return found[0], found[1]
 
 

@@ -127,13 +127,14 @@ def _both(
     found: Any,
     more: Record,
 ) -> Iterator[Record]:
-    """A record for each direction; items that have no answer are only candidates."""
+    """A record for each direction whose items all have an answer (others are only candidates)."""
     sizes = len(pairs.source), len(pairs.target)
     levels = chance(pairs.answers, *sizes)
     sides = (source, target), (target, source)
     for column, ((a, b), places, level) in enumerate(zip(sides, found, levels, strict=True)):
-        asked = np.unique(pairs.answers[:, column])
-        hits = places.hits()[asked]
+        if len(np.unique(pairs.answers[:, column])) < sizes[column]:
+            continue
+        hits = places.hits()
         low, high = mean_interval(hits, 0)
         yield {
             "metric": metric,
@@ -145,5 +146,5 @@ def _both(
             "chance": level,
             **more,
             "candidates": sizes[1 - column],
-            **probe.common(model, len(asked), pairs.name),
+            **probe.common(model, sizes[column], pairs.name),
         }

@@ -49,12 +49,14 @@ def twins(probe: Probe) -> Iterator[Record]:
                         "high": high,
                         "chance": chance(pairs.answers, len(pairs.source), len(pairs.target))[0],
                         "n": len(pairs.source),
+                        "data": pairs.name,
                         **common,
                     }
             gold = _gold_links(probe, source, target)
             if gold is not None:
                 for layer, scores in enumerate(_alignment(probe, views, source, target, gold)):
-                    yield {"metric": "word_alignment", "layer": layer, **scores, **common}
+                    more = {"layer": layer, "data": "gold sentences", **scores}
+                    yield {"metric": "word_alignment", **more, **common}
             top = len(parts[0]) - 1
             theirs = [0, round(2 * top / 3)]  # 0 and 8 of 12
             for name, chosen in (("theirs", theirs), ("all", list(range(top + 1)))):
