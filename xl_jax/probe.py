@@ -145,7 +145,9 @@ class Probe:
             return pairs
         lines = [line for line in parallel.read_lines(name) if line.strip()]
         encode = self.target.run.data.vocabulary.encoder(target)
-        more = [x for first in range(0, len(lines), LINES) for x in encode(lines[first:][:LINES])]
+        more = [
+            x for first in range(0, len(lines), LINES) for x in encode(lines[first : first + LINES])
+        ]
         every = Shard([*pairs.target.parts, *of_lines(more).parts])
         named = f"{pairs.name} among {len(every):,}"
         return dataclasses.replace(pairs, name=named, target=every)

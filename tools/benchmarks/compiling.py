@@ -14,6 +14,7 @@ def compiling(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Seconds of tracing, of XLA, and of both with a filled cache, by preset; records of every
     round."""
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
     from xl_jax.compiled import compile_step
     from xl_jax.mesh import one_device
@@ -27,6 +28,7 @@ def compiling(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
             with tempfile.TemporaryDirectory() as cache:
                 jax.config.update("jax_compilation_cache_dir", cache)
                 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+                compilation_cache.reset_cache()  # it would go on with the folder of the round before
                 for kind in seconds:
                     jax.clear_caches()
                     start = time.perf_counter()
@@ -35,6 +37,7 @@ def compiling(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
                     record = {"metric": f"compile_seconds_{kind}", "arm": name, "round": r}
                     records.append({**record, "value": seconds[kind][-1]})
                 jax.config.update("jax_compilation_cache_dir", None)
+                compilation_cache.reset_cache()
         new, cached = (spread(seconds[kind], 1) for kind in ("new", "cached"))
         print(f"{name:<14}{new:<26}{cached:<26}")
     return records
