@@ -28,7 +28,7 @@ def compiling(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
             with tempfile.TemporaryDirectory() as cache:
                 jax.config.update("jax_compilation_cache_dir", cache)
                 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-                compilation_cache.reset_cache()  # it would go on with the folder of the round before
+                compilation_cache.reset_cache()  # or it would go on with the last round's folder
                 for kind in seconds:
                     jax.clear_caches()
                     start = time.perf_counter()
