@@ -192,7 +192,7 @@ def test_the_vocabulary_learns_from_a_bounded_share_of_a_large_text(
     data = make(tmp_path, specs, vocab=Vocab(mode="disjoint", size=40, sample=1500))
     whole = make(tmp_path, specs)
     n = len(data.train["a"].parts)
-    assert n > 20 and len(read) == len(range(0, n, 9)) + n
+    assert n > 20 and len(read) == len(range(0, n, 12)) + n
     assert len(data.train["a"]) == len(whole.train["a"])
 
 

@@ -11,7 +11,7 @@ from xl_jax.config import Vocab
 from xl_jax.data import vocab
 from xl_jax.data.special import MASK, N_SPECIAL, NAMES, UNK
 from xl_jax.data.twins import shifted
-from xl_jax.data.vocab import Size, Vocabulary, chosen, load, shares
+from xl_jax.data.vocab import Size, Vocabulary, choose, chosen, load, shares
 from xl_jax.errors import InputError
 
 WORDS = "la mi so re do fa ti ka lo pe nu ga ri".split()
@@ -246,6 +246,7 @@ def test_chosen_lines_depend_on_themselves_alone() -> None:
     assert [line for line in reversed(lines) if chosen(line, 0.3, 0)] == kept[::-1]
     assert {*kept} < {line for line in lines if chosen(line, 0.4, 0)}
     assert kept != [line for line in lines if chosen(line, 0.3, 1)]
+    assert choose(lines, 0.3, 0) == kept and choose(lines, 1.0, 0) == lines
 
 
 @pytest.mark.parametrize("mode", ["joint", "union"])

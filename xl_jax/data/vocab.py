@@ -15,7 +15,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ import sentencepiece
 from jaxtyping import Bool, Int32
 
 from xl_jax.config import Vocab, pairs
-from xl_jax.data.source import position
+from xl_jax.data.source import position, positions
 from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
 from xl_jax.data.twins import shifted
 from xl_jax.errors import InputError, unknown
@@ -268,7 +268,17 @@ def shares(config: Vocab, sizes: Mapping[str, Size]) -> dict[str, float]:
 def chosen(line: str, share: float, seed: int) -> bool:
     """Whether a line is in the share of its text that a vocabulary learns from: by its hash, so
     that neither other lines nor the number of processes that read them matter."""
-    return share >= 1 or position([line], b"vocab %d" % (seed % 10**10)) < share
+    return share >= 1 or position([line], _choice(seed)) < share
+
+
+def choose(lines: Sequence[str], share: float, seed: int) -> list[str]:
+    """The `chosen` ones of many lines, quicker."""
+    places = positions([[line] for line in lines], _choice(seed))
+    return list(itertools.compress(lines, (places < share) | (share >= 1)))
+
+
+def _choice(seed: int) -> bytes:
+    return b"vocab %d" % (seed % 10**10)
 
 
 def _number(
