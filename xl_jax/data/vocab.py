@@ -26,6 +26,7 @@ import sentencepiece
 from jaxtyping import Bool, Int32
 
 from xl_jax.config import Vocab, pairs
+from xl_jax.data.encoding import Encoder
 from xl_jax.data.source import position, positions
 from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
 from xl_jax.data.twins import shifted
@@ -71,19 +72,10 @@ class Vocabulary:
 
         return encode
 
-    def stream_encoder(self, language: str) -> Callable[[list[str]], tuple[np.ndarray, list[int]]]:
+    def stream_encoder(self, language: str) -> Encoder:
         """The same as one int32 array in which `</s>` closes each line, and the lines' lengths,
         `</s>` included: much quicker for many short lines."""
-        processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])
-        ids = self.ids[language]
-
-        def encode(lines: list[str]) -> tuple[np.ndarray, list[int]]:
-            found = processor.encode(lines, add_eos=True, num_threads=1)
-            lengths = list(map(len, found))
-            flat = np.fromiter(itertools.chain.from_iterable(found), np.int32, sum(lengths))
-            return ids.take(flat), lengths  # one gather for the batch
-
-        return encode
+        return Encoder(self.models[language], self.ids[language])
 
     def possible(self, language: str) -> Bool[np.ndarray, " size"]:
         """The rows of the special tokens, and of the pieces that `language`'s text can become."""
