@@ -129,12 +129,40 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> No
     drawn = values(found, "sentence_retrieval", model="trained", map="random")
     assert sum(drawn) / len(drawn) < 0.4
     assert {r["criterion"] for r in found} == {"cosine", "csls"}
-    kept = sorted(same.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
+    apart = untrained(place, "all_private")
+    measure(apart, ("retrieval",), asked=asked)
+    kept = sorted(apart.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
     assert [x.name for x in kept] == ["layer_0.npz", "layer_1.npz", "layer_2.npz"]
-    probed = Probed(same, None, asked, lambda _: None)
-    x, y = probed.vectors("trained", "a", "t", probed.sentences("a", "t"))  # type: ignore[arg-type]
-    for turned, of_a, of_t in zip(map(load, kept), x, y, strict=True):
-        np.testing.assert_allclose(turned(of_t), turned.target(of_a), atol=1e-3)
+    maps = Probed(apart, None, asked, lambda _: None).maps("trained", "a", "t")["procrustes"]
+    for i, turned in enumerate(map(load, kept)):
+        for j, expected in enumerate(maps):
+            assert np.allclose(turned.rotation, expected.rotation, atol=1e-5) == (i == j)
+            assert np.allclose(turned.source_mean, expected.source_mean, atol=1e-5) == (i == j)
+
+
+def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) -> None:
+    lines = (place / "text.txt").read_text().splitlines()
+    specs = []
+    for folder, some in (("one", lines[:4]), ("two", lines[4:8])):
+        (place / folder).mkdir()
+        (place / folder / "x").write_text("\n".join(some) + "\n")
+        specs.append(f"{place}/{folder}/x,{place}/{folder}/x")
+    probed = Probed(same, None, Probe(pairs=specs[0]), lambda _: None)
+    found = []
+    for spec in specs:
+        probed.config = Probe(pairs=spec)
+        pairs = probed.sentences("a", "t")
+        assert pairs is not None and pairs.name == "x"
+        found.append(probed.vectors("trained", "a", "t", pairs)[0])
+    assert not np.allclose(*found)
+
+
+def test_a_changed_file_is_measured_anew(place: Path, same: Run) -> None:
+    lines = (place / "text.txt").read_text().splitlines()
+    for n in (5, 7):
+        (place / "changed").write_text("\n".join(lines[:n]) + "\n")
+        asked = Probe(pairs=f"{place}/changed,{place}/changed")
+        assert {r["n"] for r in measure(same, ("retrieval",), asked=asked).records} == {n}
 
 
 def test_sentences_are_found_among_further_candidates(place: Path, same: Run) -> None:
@@ -235,8 +263,8 @@ def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
         lr=(1e-2,), best=1, epochs=4, dropout=0.0, new_layers=1,
     )  # fmt: skip
     asked = Probe(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
-    records = through_map(Probed(same, None, asked, lambda _: None), tuning, lambda _: None)
-    assert json.loads((same.folder / "eval/ner-map.json").read_text())["records"]
+    records, path = through_map(Probed(same, None, asked, lambda _: None), tuning, lambda _: None)
+    assert len(json.loads(path.read_text())["records"]) == len(records)
     for model in ("trained", "untrained"):
         f1 = {
             (r["target"], r["map"]): r

@@ -227,7 +227,7 @@ class Probe:
     map_dictionary: str = ""  # and from these word pairs (as `dictionary`)
     links: str = ""  # word alignment of the pairs in `map`, Pharaoh format; "" = by eflomal
     normalise: str = "iterative"  # of both spaces before a map: iterative (paper), centre, none
-    layers: tuple[int, ...] = ()  # of tasks through a map; () = all
+    layers: tuple[int, ...] = ()  # of retrieval, translation, tasks through a map; () = all
     text: int = 500_000  # lines of training text that averages of words are taken over (paper)
     types: int = 200_000  # most frequent words of it, of each language
     fasttext: int = 0  # width of fastText vectors trained on the same text; 0 = none (paper: 300)

@@ -12,16 +12,20 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xl_jax.analysis import aligner, procrustes
 from xl_jax.analysis.procrustes import Map
+from xl_jax.data import whole
 from xl_jax.data.parallel import read_pairs
 from xl_jax.data.rows import encode_words
 from xl_jax.data.shards import Shard, of_lines
 from xl_jax.errors import InputError
 from xl_jax.probe import Encoders, Probe, Record
+from xl_jax.rundir import Run
 from xl_jax.step import init_state
 from xl_jax.transfer import Transfer
 from xl_jax.tuning import Tuning
@@ -72,16 +76,21 @@ def word_maps(
     return maps
 
 
-def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print) -> list[Record]:
-    """Trains and scores what is not there yet, layer by layer, and writes eval/TASK-map.json.
+def through_map(
+    probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
+) -> tuple[list[Record], Path]:
+    """Trains and scores what is not there yet, layer by layer.
+
+    Returns:
+      The records, and the file eval/TASK-map-DIGEST.json that they were written to.
 
     Raises:
       InputError, Interrupted, FloatingPointError: see `Transfer`.
     """
     ((source, target),) = probe.language_pairs()
     maps = {encoder: word_maps(probe, source, target, encoder) for encoder in tuning.encoders}
-    text = json.dumps(probe.asked | {"layers": 0}, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # the views depend on it
+    run = probe.target.run
+    params = {"trained": run.trained()[1], "untrained": init_state(run.model).params}
     records: list[Record] = []
     for layer, encoder in itertools.product(probe.layers, tuning.encoders):
         asked = dataclasses.replace(
@@ -94,10 +103,10 @@ def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
         )
         given = {}
         for name, kind in KINDS.items():
-            view = _view(probe.target, target, encoder, asked)
+            view = _view(run, target, params[encoder], asked)
             if kind in maps[encoder]:
                 view = dataclasses.replace(view, affine=maps[encoder][kind][layer].affine())
-            given[f"{target}.{name}-{encoder}-{digest}"] = view
+            given[f"{target}.{name}-{encoder}-{probe.of_maps}"] = view
         asked = _tests(asked, source, target, list(given))
         transfer = Transfer(probe.run, asked, given, log)
         transfer.run_all()
@@ -105,17 +114,14 @@ def through_map(probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
             name, _, rest = record["target"].partition(".")
             how = KINDS[rest.partition("-")[0]] if rest else "none"
             records.append({**record, "layer": layer, "target": name, "map": how})
-    folder = probe.run.folder / "eval"
+    path = probe.run.folder / "eval" / f"{tuning.task}-map-{probe.of_maps}.json"
     written = {"run": probe.run.folder.name, "task": tuning.task, "asked": probe.asked}
-    text = json.dumps({**written, "records": records}, indent=1, default=str)
-    (folder / f"{tuning.task}-map.json").write_text(text + "\n")
-    return records
+    whole.write(path, json.dumps({**written, "records": records}, indent=1, default=str) + "\n")
+    return records, path
 
 
-def _view(encoders: Encoders, language: str, encoder: str, tuning: Tuning) -> View:
+def _view(run: Run, language: str, params: Any, tuning: Tuning) -> View:
     """The target's own view: of its own run, no leaf of which fine-tuning moves."""
-    run = encoders.run
-    params = run.trained()[1] if encoder == "trained" else init_state(run.model).params
     own = dataclasses.replace(tuning, source=language)
     return dataclasses.replace(run_views(run, own, params)[language], shared=frozenset())
 

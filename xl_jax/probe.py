@@ -7,9 +7,11 @@ where there is one. Beside the trained encoders stand the controls.
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,13 +82,25 @@ class Probe:
         self.target = self.source if other is None else Encoders.of(other)
         self._found: dict[Any, np.ndarray] = {}
 
-    @property
+    @cached_property
     def asked(self) -> Record:
         """What the records depend on beside the task and the run."""
-        asked = {"step": self.source.step, "probe": vars(self.config)}
+        c = self.config
+        named = [c.pairs, c.candidates, c.dictionary, c.map, c.map_dictionary, c.links]
+        paths = [Path(x) for name in named for x in re.split("[;,]", name) if Path(x).is_file()]
+        asked = {"step": self.source.step, "probe": vars(c), "files": [_digest(x) for x in paths]}
         if self.target is not self.source:
-            asked |= {"other": self.target.run.folder.name, "other_step": self.target.step}
+            other = self.target.run.folder
+            asked |= {"other": other.name, "other_step": self.target.step}
+            asked["other_config"] = _digest(other / "config.json")
         return asked
+
+    @property
+    def of_maps(self) -> str:
+        """A digest of what maps depend on."""
+        fields = ("map", "map_dictionary", "links", "normalise", "text", "types", "fasttext")
+        asked = self.asked | {"probe": {x: getattr(self.config, x) for x in fields}}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
     def language_pairs(self) -> list[tuple[str, str]]:
         """The pair asked for, or the first language with each one of the other encoder's.
@@ -99,7 +113,8 @@ class Probe:
         source = source or run.config.languages[0]
         names = [x for x in other.config.languages if other is not run or x != source]
         targets = [other.config.languages[other.language(c.target)]] if c.target else names
-        if len(targets) > 1 and (c.pairs or c.dictionary or c.map or c.map_dictionary):
+        files = (c.pairs, c.candidates, c.dictionary, c.map, c.map_dictionary)
+        if len(targets) > 1 and any(files):
             raise InputError(f"files of which pair? give --target: one of {', '.join(targets)}")
         return [(source, target) for target in targets]
 
@@ -143,7 +158,7 @@ class Probe:
         name = self.config.candidates
         if not name:
             return pairs
-        lines = [line for line in parallel.read_lines(name) if line.strip()]
+        lines = list(filter(None, map(str.strip, parallel.read_lines(name))))
         encode = self.target.run.data.vocabulary.encoder(target)
         more = [
             x for first in range(0, len(lines), LINES) for x in encode(lines[first : first + LINES])
@@ -161,13 +176,11 @@ class Probe:
         layers: Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
         """[layers, n, D] of both sides; of all layers, or of those given, in this order."""
-        kinds, name = MODELS[model], pairs.name
-        sides = (
-            (self.source, kinds[0], source, pairs.source, f"{name} source"),
-            (self.target, kinds[1], target, pairs.target, f"{name} target"),
+        of_source, of_target = MODELS[model]
+        return (
+            self._side(self.source, of_source, source, pairs.source, layers),
+            self._side(self.target, of_target, target, pairs.target, layers),
         )
-        x, y = (self._side(*side, layers) for side in sides)
-        return x, y
 
     def maps(self, model: str, source: str, target: str) -> dict[str, list[Map]]:
         """By kind of rotation, for every layer, the map of the target's space into the source's,
@@ -192,11 +205,8 @@ class Probe:
 
     def keep_maps(self, maps: Iterable[Map], of: str, source: str, target: str) -> None:
         """Writes the maps of the target's space into the source's, a file a layer from 0 on, for
-        `procrustes.load`: eval/maps/OF-TARGET-SOURCE-DIGEST/layer_N.npz, digest of what was asked.
-        """
-        asked = json.dumps(self.asked | {"layers": 0}, sort_keys=True)
-        digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
-        folder = self.run.folder / "eval" / "maps" / f"{of}-{target}-{source}-{digest}"
+        `procrustes.load`: eval/maps/OF-TARGET-SOURCE-DIGEST/layer_N.npz, see `of_maps`."""
+        folder = self.run.folder / "eval" / "maps" / f"{of}-{target}-{source}-{self.of_maps}"
         if not folder.exists():
             self.log(f"maps: {folder}")
         folder.mkdir(parents=True, exist_ok=True)
@@ -240,12 +250,19 @@ class Probe:
         kind: str,
         language: str,
         lines: Shard,
-        name: str,
         layers: Sequence[int] | None,
     ) -> np.ndarray:
         layers = range(encoders.layers + 1) if layers is None else layers
-        place = (id(encoders), kind, language, name, tuple(layers))
+        content = hashlib.sha256()
+        for part in lines.parts:
+            content.update(np.ascontiguousarray(part.tokens).data)
+            content.update(np.ascontiguousarray(part.starts).data)
+        place = (id(encoders), kind, language, content.digest(), tuple(layers))
         if place not in self._found:
             view = encoders.views[kind][language]
             self._found[place] = encoders.extractor.sentences(view, lines, layers)
         return self._found[place]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -129,7 +129,8 @@ def parts_of(corpus: Corpus) -> list[Part]:
 
 def measured_share(config: Config, corpus: Corpus) -> float:
     """The share of a text, about, that is enough to choose from it what a vocabulary learns from,
-    as nearly every character is 3 bytes or less; so measuring takes a bounded time."""
+    a character being 3 bytes or less; so measuring takes a bounded time. Where much of a text is
+    dropped, the vocabulary learns from somewhat less than `vocab.sample` characters."""
     enough = 3 * max(config.vocab.sample, WORDS)
     return min(1.0, enough / max(corpus.source.size(), 1))
 
@@ -165,7 +166,7 @@ def mark_duplicates(work: Work, language: str, index: int) -> int:
 
 def measure(work: Work, language: str, index: int) -> dict[str, int]:
     """Lines and characters of a part's training text, whichever twin reads it; writes the lines
-    that the vocabulary may learn from: its own choice, when all sizes are known, is among them."""
+    that the vocabulary may learn from, among which it makes its own choice."""
     o, path = opened(work), _sample(work, language, index)
     path.parent.mkdir(exist_ok=True)
     parts = len(o.measured(language)) / len(o.parts[language])

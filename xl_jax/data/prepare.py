@@ -174,6 +174,7 @@ def _make(
     """Makes the folder `place`, going on with what an interrupted process left."""
     asked, folder = _question(config), place.with_name(f".{place.name}")
     inputs = {**asked, "parts": {x: passes.parts_of(c) for x, c in corpora.items()}}
+    inputs["measured"] = {x: passes.measured_share(config, c) for x, c in corpora.items()}
     text, marker = json.dumps(inputs), folder / "asked.json"
     if not marker.exists() or json.loads(marker.read_text())["inputs"] != json.loads(text):
         shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names

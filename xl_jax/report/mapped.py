@@ -21,11 +21,11 @@ def show_mapped(run: Run, other: Run | None, asked: Asked, tuning: Tuning) -> No
     Raises:
       InputError, Interrupted, FloatingPointError: see `mapped.through_map`.
     """
-    records = through_map(Probe(run, other, asked), tuning)
+    records, path = through_map(Probe(run, other, asked), tuning)
     print(f"\n{by_layer(records)}")
-    path = run.folder / "eval" / f"{tuning.task}-map.png"
-    draw(records, path)
-    print(f"\nrecords: {path.with_suffix('.json')}\nfigure: {path}")
+    figure = path.with_suffix(".png")
+    draw(records, figure)
+    print(f"\nrecords: {path}\nfigure: {figure}")
 
 
 def lines(records: Sequence[Record], metric: str) -> dict[str, dict[int, Record]]:
