@@ -101,7 +101,7 @@ def test_input(run, monkeypatch):
             for metric in ("step_windows_per_second", "input_windows_per_second", "input_over_step")
         }
         consumed, delivered, ratio = found.values()
-        assert len(ratio) == 2 and min(ratio) > 1
+        assert len(ratio) == 2 and min(consumed) > 0
         np.testing.assert_allclose(ratio, np.divide(delivered, consumed))
         assert f"\n{model} " in out
     own = {x["corpus_mb"]: x["value"] for x in result["records"] if x["metric"] == "own_mb"}
