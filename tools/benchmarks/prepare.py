@@ -27,7 +27,7 @@ from xl_jax.data.source import all_documents
 LINES_AT_ONCE = 1000  # of the bare loop
 FILE_MB = 100
 PEAK = """
-import json, resource, sys
+import re, sys
 from pathlib import Path
 from tools.benchmarks.prepare import config
 from xl_jax.data.jobs import Processes
@@ -35,7 +35,8 @@ from xl_jax.data.prepare import prepare
 
 with Processes(1) as run:
     prepare(config(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]), lambda _: None, run)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)  # KiB, on Linux
+# Not getrusage's peak, which begins with the memory of the process that started this one.
+print(int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1.024e-3)
 """
 
 
