@@ -47,37 +47,43 @@ TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without 
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
 SOURCE = flags.DEFINE_string("source", None, "Source language (default: the run's first).")
 TARGET = flags.DEFINE_string("target", None, "Target language (default: each of the others).")
-PAIRS = flags.DEFINE_string(
-    "data.pairs", None, "Sentence pairs: SOURCE_FILE,TARGET_FILE, line by line (Tatoeba)."
-)
-DICTIONARY = flags.DEFINE_string(
-    "data.dictionary", None, "Word pairs: a file of two columns, source and target word (MUSE)."
-)
-CANDIDATES = flags.DEFINE_string(
-    "data.candidates", None, "Retrieval: a file of further target sentences to choose among."
-)
 OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
-MAP_DICTIONARY = flags.DEFINE_string(
-    "data.map_dictionary", None, "Word pairs to learn a map from, as data.dictionary."
-)
-LINKS = flags.DEFINE_string(
-    "data.links", None, "Word alignment of data.map's blank-separated words (Pharaoh: 0-0 1-2)."
-)
 LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
-TEXT = flags.DEFINE_integer("probe.text", None, "Induction: lines of text to average over.")
-TYPES = flags.DEFINE_integer("probe.types", None, "Induction: most frequent words kept.")
-FASTTEXT = flags.DEFINE_integer(
-    "probe.fasttext", None, "Induction: width of fastText vectors of the same text (0 = none)."
+PROBE = (  # what comes after the dot is the name of a field of `config.Probe`
+    SOURCE,
+    TARGET,
+    MAP,
+    LAYERS,
+    flags.DEFINE_string(
+        "data.pairs", None, "Sentence pairs: SOURCE_FILE,TARGET_FILE, line by line (Tatoeba)."
+    ),
+    flags.DEFINE_string(
+        "data.dictionary", None, "Word pairs: a file of two columns, source and target word (MUSE)."
+    ),
+    flags.DEFINE_string(
+        "data.candidates", None, "Retrieval: a file of further target sentences to choose among."
+    ),
+    flags.DEFINE_string(
+        "data.map_dictionary", None, "Word pairs to learn a map from, as data.dictionary."
+    ),
+    flags.DEFINE_string(
+        "data.links", None, "Word alignment of data.map's blank-separated words (Pharaoh: 0-0 1-2)."
+    ),
+    flags.DEFINE_integer("probe.text", None, "Induction: lines of text to average over."),
+    flags.DEFINE_integer("probe.types", None, "Induction: most frequent words kept."),
+    flags.DEFINE_integer(
+        "probe.fasttext", None, "Induction: width of fastText vectors of the same text (0 = none)."
+    ),
+    flags.DEFINE_string(
+        "probe.normalise", None, "Of both spaces before a map is learnt: iterative, centre or none."
+    ),
+    flags.DEFINE_string("probe.kernel", None, "CKA: linear or rbf."),
+    flags.DEFINE_bool(
+        "probe.centred", None, "CKA: centred (without, unrelated spaces may seem alike)."
+    ),
+    flags.DEFINE_bool("probe.debiased", None, "CKA: without the bias of few items."),
 )
-NORMALISE = flags.DEFINE_string(
-    "probe.normalise", None, "Of both spaces before a map is learnt: iterative, centre or none."
-)
-KERNEL = flags.DEFINE_string("probe.kernel", None, "CKA: linear or rbf.")
-CENTRED = flags.DEFINE_bool(
-    "probe.centred", None, "CKA: centred (without, unrelated spaces may seem alike)."
-)
-DEBIASED = flags.DEFINE_bool("probe.debiased", None, "CKA: without the bias of few items.")
 TRAIN = flags.DEFINE_string("data.train", None, "Fine-tuning: the source language's training data.")
 DEV = flags.DEFINE_string("data.dev", None, "Fine-tuning: its development data.")
 TEST = flags.DEFINE_multi_string(
@@ -101,25 +107,11 @@ def main() -> None:
 
 def probe(run: Any) -> Any:
     """The run's own options with those of the command line."""
-    given: dict[str, Any] = {
-        "source": SOURCE.value,
-        "target": TARGET.value,
-        "pairs": PAIRS.value,
-        "candidates": CANDIDATES.value,
-        "dictionary": DICTIONARY.value,
-        "map": MAP.value,
-        "map_dictionary": MAP_DICTIONARY.value,
-        "links": LINKS.value,
-        "layers": None if LAYERS.value is None else tuple(map(_number, LAYERS.value)),
-        "text": TEXT.value,
-        "types": TYPES.value,
-        "fasttext": FASTTEXT.value,
-        "normalise": NORMALISE.value,
-        "kernel": KERNEL.value,
-        "centred": CENTRED.value,
-        "debiased": DEBIASED.value,
+    asked: dict[str, Any] = {
+        f.name.rpartition(".")[2]: f.value for f in PROBE if f.value is not None
     }
-    asked = {name: value for name, value in given.items() if value is not None}
+    if "layers" in asked:
+        asked["layers"] = tuple(map(_number, asked["layers"]))
     return dataclasses.replace(run.config.probe, **asked)
 
 

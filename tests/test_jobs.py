@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from xl_jax.data import jobs, whole
+from xl_jax import whole
+from xl_jax.data import jobs
 from xl_jax.data.jobs import Piece, Processes
 
 

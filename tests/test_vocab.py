@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Vocab
-from xl_jax.data import vocab
+from xl_jax.data import subwords, vocab
 from xl_jax.data.special import MASK, N_SPECIAL, NAMES, UNK
+from xl_jax.data.subwords import Size, choose, chosen, shares
 from xl_jax.data.twins import shifted
-from xl_jax.data.vocab import Size, Vocabulary, choose, chosen, load, shares
+from xl_jax.data.vocab import Vocabulary, load
 from xl_jax.errors import InputError
 
 WORDS = "la mi so re do fa ti ka lo pe nu ga ri".split()
@@ -254,13 +255,13 @@ def test_no_model_learns_from_more_than_the_sample(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[list[str]] = []
-    learn = vocab._train_model
+    learn = subwords.train_model
 
     def spy(config: Vocab, size: int, lines: Iterable[str], whose: str) -> bytes:
         read.append(list(lines))
         return learn(config, size, iter(read[-1]), whose)
 
-    monkeypatch.setattr(vocab, "_train_model", spy)
+    monkeypatch.setattr(subwords, "train_model", spy)
     texts = {"a": random_lines(2000, 0), "b": random_lines(500, 1)}
     config = Vocab(mode=mode, size=40, sample=4000)
     whole = train(config, texts)

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from xl_jax import whole
 from xl_jax.analysis import aligner, procrustes
 from xl_jax.analysis.procrustes import Map
-from xl_jax.data import whole
 from xl_jax.data.parallel import read_pairs
 from xl_jax.data.rows import encode_words
 from xl_jax.data.shards import Shard, of_lines

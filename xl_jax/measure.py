@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xl_jax import whole
 from xl_jax.config import Probe as Asked
 from xl_jax.errors import unknown
 from xl_jax.measures.sentences import cka, retrieval, translation
@@ -99,9 +100,7 @@ def measure(
                 "records": records,
             }
             folder.mkdir(exist_ok=True)
-            made = path.with_suffix(".tmp")
-            made.write_text(json.dumps(written, indent=1) + "\n")
-            made.replace(path)
+            whole.write(path, json.dumps(written, indent=1) + "\n")
         measured.records.extend(written["records"])
         measured.files.append(path)
     return measured

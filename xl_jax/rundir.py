@@ -14,10 +14,9 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from xl_jax import sharing
+from xl_jax import sharing, whole
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.config import Config, difference, from_dict, to_dict
-from xl_jax.data import whole
 from xl_jax.data.prepare import Prepared, prepare
 from xl_jax.distributed import first_alone, is_first
 from xl_jax.errors import InputError, unknown

@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from xl_jax import whole
 from xl_jax.errors import InputError
 
 
@@ -83,9 +84,7 @@ class StudyFolder:
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"study": self.asked, "state": self.state}, indent=1)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(text + "\n")
-        temporary.replace(self.path)
+        whole.write(self.path, text + "\n")
 
     def run_all(self, parallel: int, done: Callable[[StudyRun], None]) -> list[StudyRun]:
         """Runs what is not done, `parallel` at a time, each on a core of its own; returns the runs

@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 
-from xl_jax import grid
+from xl_jax import grid, whole
 from xl_jax.analysis.uncertainty import ratio_interval
 from xl_jax.checkpoint import Checkpoints
 from xl_jax.data.buckets import make_buckets, steps_of
@@ -341,6 +341,4 @@ def _read_json(path: Path) -> Record:
 
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    whole.write(path, json.dumps(content, indent=1) + "\n")

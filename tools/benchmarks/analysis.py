@@ -20,7 +20,7 @@ import numpy as np
 
 from tools.benchmarks.racing import race, spread
 from tools.benchmarks.step import shared_model
-from tools.benchmarks.torch_step import Arm, Shape
+from tools.benchmarks.torch_step import Arm, Shape, bert_config
 from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import unknown
 
@@ -151,15 +151,7 @@ def _transformers_features(shape: Shape, lines: list[np.ndarray]) -> Arm:
     import torch
     import transformers
 
-    config = transformers.BertConfig(
-        vocab_size=shape.vocab,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.ffn,
-        max_position_embeddings=shape.length,
-    )
-    model = transformers.BertModel(config, add_pooling_layer=False).eval()
+    model = transformers.BertModel(bert_config(shape), add_pooling_layer=False).eval()
 
     def run(steps: int) -> float:
         for _ in range(steps):

@@ -58,12 +58,11 @@ def torch_arm(model: Any, loss_of: Callable[[], Any]) -> Arm:
     return run
 
 
-def transformers_arm(shape: Shape, compiled: bool) -> Arm:
-    """BertForMaskedLM as people run it: logits at every position, labels -100 where none count."""
-    import torch
+def bert_config(shape: Shape) -> Any:
+    """The transformers library's name for a shape."""
     import transformers
 
-    config = transformers.BertConfig(
+    return transformers.BertConfig(
         vocab_size=shape.vocab,
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
@@ -73,7 +72,14 @@ def transformers_arm(shape: Shape, compiled: bool) -> Arm:
         hidden_dropout_prob=shape.dropout,
         attention_probs_dropout_prob=shape.dropout,
     )
-    model = transformers.BertForMaskedLM(config)
+
+
+def transformers_arm(shape: Shape, compiled: bool) -> Arm:
+    """BertForMaskedLM as people run it: logits at every position, labels -100 where none count."""
+    import torch
+    import transformers
+
+    model = transformers.BertForMaskedLM(bert_config(shape))
     tokens = torch.tensor(shape.draw_tokens(), dtype=torch.long)
     positions = torch.tensor(shape.draw_positions())
     labels = torch.full_like(tokens, -100).scatter(1, positions, tokens.gather(1, positions))

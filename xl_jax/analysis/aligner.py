@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from xl_jax import whole
 from xl_jax.errors import InputError
 
 Links = list[np.ndarray]  # of each sentence pair, int [links, 2]: (source word, target word)
@@ -78,9 +79,7 @@ def align(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], kept: Path) -> L
     links = [_array(sorted(a & b)) for a, b in zip(*both, strict=True)]
     text = "\n".join(" ".join(f"{a}-{b}" for a, b in x.tolist()) for x in links)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    made = kept.with_suffix(".tmp")
-    made.write_text(text + "\n")
-    made.replace(kept)
+    whole.write(kept, text + "\n")
     return links
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from xl_jax.errors import InputError
+from xl_jax.whole import replacing
 
 EPOCHS = 5
 WINDOW = 5
@@ -52,8 +53,6 @@ def vectors(
     model.train(listed, total_examples=len(listed), epochs=epochs)
     made = np.stack([model.wv[word] for word in words]).astype(np.float32)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_name(kept.name + ".tmp")
-    with open(temporary, "wb") as file:
+    with replacing(kept) as file:
         np.savez(file, vectors=made)
-    temporary.replace(kept)
     return made

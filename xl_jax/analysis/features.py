@@ -26,6 +26,7 @@ from xl_jax.data.shards import Shard
 from xl_jax.data.special import BOS, N_SPECIAL, PAD
 from xl_jax.data.windows import line_rows
 from xl_jax.heads import MaskedLM
+from xl_jax.whole import replacing
 
 TOKENS = 4096  # of a batch and device
 LINES_AT_ONCE = 8192  # sorted by length; an interrupted sum goes on from such a place
@@ -234,7 +235,5 @@ def _read_sums(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 def _write_sums(path: Path, sums: jax.Array, counts: jax.Array, done: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(path.name + ".tmp")
-    with open(made, "wb") as file:
+    with replacing(path) as file:
         np.savez(file, sums=np.asarray(sums), counts=np.asarray(counts), done=str(done))
-    made.replace(path)

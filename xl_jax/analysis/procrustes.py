@@ -3,7 +3,6 @@
 Items are rows: a map takes x to x W. The paper writes items as columns, where the same map is W^T.
 """
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from xl_jax.analysis.vectors import finite, unit
 from xl_jax.errors import InputError, unknown
 from xl_jax.randomness import Purpose, generator
+from xl_jax.whole import replacing
 
 NORMALISATIONS = ("iterative", "centre", "none")
 ROTATIONS = ("procrustes", "identity", "random")
@@ -114,8 +114,7 @@ class Map:
 
     def save(self, path: Path) -> None:
         """Writes one .npz file, whole or not at all."""
-        made = path.with_name(path.name + ".tmp")
-        with open(made, "wb") as file:
+        with replacing(path) as file:
             np.savez(
                 file,
                 source_means=self.source.means,
@@ -126,7 +125,6 @@ class Map:
                 target_mean=self.target_mean,
                 scale=self.scale,
             )
-        os.replace(made, path)
 
 
 def load(path: Path) -> Map:

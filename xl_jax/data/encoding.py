@@ -19,8 +19,8 @@ class Encoder:
     """Encodes many lines as one stream in which `</s>` closes each of them.
 
     No piece of a BPE model goes on over a blank, so that no merge does: a line is its words, one
-    after the other, each encoded alone. English is encoded twice as fast for it. Other models get
-    whole lines: a unigram model sums scores over the line, and their rounding can decide.
+    after the other, each encoded alone and remembered (docs/speed.md). Other models get whole
+    lines: a unigram model sums scores over the line, and their rounding can decide.
 
     Args:
       model: a SentencePiece model.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from xl_jax.data import whole
+from xl_jax import whole
 
 SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
 PIECES_A_PROCESS = 4  # fewer are not worth starting a process for

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from xl_jax.config import Config
-from xl_jax.data import duplicates, shards, twins, vocab
+from xl_jax.data import duplicates, shards, subwords, twins, vocab
 from xl_jax.data.clean import Cleaner
 from xl_jax.data.codeswitch import CodeSwitch
 from xl_jax.data.corpora import HELDOUT, TEST, Corpus, assign_parts, open_corpora, splits
 from xl_jax.data.source import Document, Part, positions
 from xl_jax.data.vocab import Vocabulary
-from xl_jax.data.whole import replacing
 from xl_jax.randomness import Purpose, generator
+from xl_jax.whole import replacing
 
 PART = 8 << 20  # bytes of text in a part, about: a few seconds of work
 MOST_PARTS = 256  # of a corpus; larger ones have larger parts, for every part is two open files
@@ -178,7 +178,7 @@ def measure(work: Work, language: str, index: int) -> dict[str, int]:
             n += len(lines)
             characters += sum(map(len, lines))
             if share < 1:
-                lines = vocab.choose(lines, share, work.seed)
+                lines = subwords.choose(lines, share, work.seed)
             file.write("".join([f"{line}\n" for line in lines]).encode())
     return {"lines": n, "characters": characters}
 

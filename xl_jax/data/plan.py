@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xl_jax.config import Config, Vocab
-from xl_jax.data import shards, vocab
+from xl_jax.data import shards, subwords, vocab
 from xl_jax.data.clean import Cleaner
 from xl_jax.data.corpora import Corpus, assign_parts, open_corpora
 from xl_jax.data.jobs import cores
@@ -163,10 +163,10 @@ def _vocabulary(
 def _learned(config: Config, samples: Mapping[str, Sample]) -> float:
     """Characters that the vocabulary will be learned from."""
     sizes = {
-        x: vocab.Size(round(len(s.lines) * s.scale), round(sum(map(len, s.lines)) * s.scale))
+        x: subwords.Size(round(len(s.lines) * s.scale), round(sum(map(len, s.lines)) * s.scale))
         for x, s in samples.items()
     }
-    share = vocab.shares(config.vocab, sizes)
+    share = subwords.shares(config.vocab, sizes)
     return sum(share[x] * size.characters for x, size in sizes.items())
 
 

@@ -27,14 +27,16 @@ from typing import Any
 
 import numpy as np
 
+from xl_jax import whole
 from xl_jax.config import Config
-from xl_jax.data import gold, jobs, passes, shards, summary, whole
+from xl_jax.data import gold, jobs, passes, shards, summary
 from xl_jax.data import vocab as vocabularies
 from xl_jax.data.corpora import Corpus, open_corpora
 from xl_jax.data.passes import Work
 from xl_jax.data.shards import Shard
 from xl_jax.data.special import N_SPECIAL
-from xl_jax.data.vocab import Size, Vocabulary
+from xl_jax.data.subwords import Size
+from xl_jax.data.vocab import Vocabulary
 from xl_jax.errors import InputError
 
 FORMAT = 2  # of the folder; part of its name

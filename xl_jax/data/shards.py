@@ -22,8 +22,8 @@ from jaxtyping import Int
 from numpy.typing import DTypeLike
 
 from xl_jax.data.special import EOS, PAD
-from xl_jax.data.whole import replacing
 from xl_jax.errors import InputError
+from xl_jax.whole import replacing
 
 LINES_AT_ONCE = 4096  # written and iterated in blocks: fast, and memory does not grow with the text
 TOKENS_AT_ONCE = 1 << 20

@@ -11,28 +11,24 @@ Rows are numbered language after language, in the order of each model.
 """
 
 import hashlib
-import io
 import itertools
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sentencepiece
 from jaxtyping import Bool, Int32
 
 from xl_jax.config import Vocab, pairs
+from xl_jax.data import subwords
 from xl_jax.data.encoding import Encoder
-from xl_jax.data.source import position, positions
-from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
+from xl_jax.data.special import N_SPECIAL, NAMES
 from xl_jax.data.twins import shifted
 from xl_jax.errors import InputError, unknown
-
-LONGEST_LINE = 1 << 16  # bytes: SentencePiece does not learn from longer lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +146,6 @@ class Vocabulary:
         return by_language if self.mode == "local" else rows
 
 
-class Size(NamedTuple):
-    """Of a text."""
-
-    lines: int
-    characters: int
-
-
 def load(folder: Path) -> Vocabulary:
     """The vocabulary saved in `folder`.
 
@@ -195,7 +184,7 @@ def train(
     bases: Mapping[str, str],
     shifts: Mapping[str, float | None],
     seed: int,
-    sizes: Mapping[str, Size] | None = None,
+    sizes: Mapping[str, subwords.Size] | None = None,
     read: Mapping[str, float] | None = None,
 ) -> Vocabulary:
     """Train the vocabulary of a run.
@@ -208,7 +197,7 @@ def train(
       seed: of the choice of lines to learn from.
       sizes: of the texts, which are counted first if it is not given.
       read: `texts` give so much of each text, 1 if it is not given; they may also leave out lines
-        that `chosen` leaves out.
+        that `subwords.chosen` leaves out.
 
     Raises:
       InputError: a text without lines, sizes or shifts that do not fit the mode, or a size that a
@@ -222,55 +211,26 @@ def train(
                     f"shift={share:g} of {language}: with vocab.mode = 'local' every language "
                     "numbers its own pieces, there is no piece to share"
                 )
-    sizes = sizes or {language: _size(text()) for language, text in texts.items()}
-    keep = shares(config, sizes)
+    sizes = sizes or {language: subwords.size_of(text()) for language, text in texts.items()}
+    keep = subwords.shares(config, sizes)
 
     def sample(language: str) -> Iterator[str]:
         left = int(keep[language] * sizes[language].characters)
         share = keep[language] / (read[language] if read else 1)
         for line in texts[language]():
-            if chosen(line, share, seed) and len(line) <= left:
+            if subwords.chosen(line, share, seed) and len(line) <= left:
                 left -= len(line)
                 yield line
 
     if config.mode == "joint":
         lines = itertools.chain.from_iterable(map(sample, texts))
-        models = dict.fromkeys(bases, _train_model(config, config.size, lines, "all languages"))
+        models = dict.fromkeys(
+            bases, subwords.train_model(config, config.size, lines, "all languages")
+        )
     else:
-        own = {x: _train_model(config, own_sizes[x], sample(x), x) for x in texts}
+        own = {x: subwords.train_model(config, own_sizes[x], sample(x), x) for x in texts}
         models = {language: own[base] for language, base in bases.items()}
     return _number(config.mode, config.specials, models, bases, shifts)
-
-
-def shares(config: Vocab, sizes: Mapping[str, Size]) -> dict[str, float]:
-    """The share of each language's lines that its SentencePiece model learns from.
-
-    In a joint vocabulary the languages' lines are in proportion to (their number)^alpha. No model
-    learns from more than `Vocab.sample` characters.
-    """
-    if config.mode != "joint":
-        return {x: min(1.0, config.sample / max(n.characters, 1)) for x, n in sizes.items()}
-    most = max(n.lines for n in sizes.values())
-    excess = {x: (n.lines / most) ** (config.alpha - 1) for x, n in sizes.items() if n.lines}
-    keep = {x: excess[x] / max(excess.values()) if x in excess else 0.0 for x in sizes}
-    characters = sum(keep[x] * n.characters for x, n in sizes.items())
-    return {x: k * min(1.0, config.sample / max(characters, 1)) for x, k in keep.items()}
-
-
-def chosen(line: str, share: float, seed: int) -> bool:
-    """Whether a line is in the share of its text that a vocabulary learns from: by its hash, so
-    that neither other lines nor the number of processes that read them matter."""
-    return share >= 1 or position([line], _choice(seed)) < share
-
-
-def choose(lines: Sequence[str], share: float, seed: int) -> list[str]:
-    """The `chosen` ones of many lines, quicker."""
-    places = positions([[line] for line in lines], _choice(seed))
-    return list(itertools.compress(lines, (places < share) | (share >= 1)))
-
-
-def _choice(seed: int) -> bytes:
-    return b"vocab %d" % (seed % 10**10)
 
 
 def _number(
@@ -327,13 +287,6 @@ def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
     return sizes
 
 
-def _size(lines: Iterable[str]) -> Size:
-    n = characters = 0
-    for line in lines:
-        n, characters = n + 1, characters + len(line)
-    return Size(n, characters)
-
-
 def _strings(model: bytes) -> list[str]:
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     return processor.id_to_piece(list(range(processor.get_piece_size())))
@@ -362,47 +315,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, the vocabulary is not whole") from error
-
-
-def _train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> bytes:
-    if size <= N_SPECIAL:
-        raise InputError(f"vocab.size = {size} of {whose}: {N_SPECIAL} are special tokens already")
-    writer = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=lines,
-            model_writer=writer,
-            model_type=config.type,
-            vocab_size=size,
-            character_coverage=0.9995,
-            max_sentence_length=LONGEST_LINE,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            pad_piece=NAMES[PAD],
-            unk_piece=NAMES[UNK],
-            bos_piece=NAMES[BOS],
-            eos_piece=NAMES[EOS],
-            control_symbols=[NAMES[MASK]],
-            num_threads=1,  # several threads may order equal merges differently
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise InputError(_plain(str(error), config.type, size, whose)) from error
-    return writer.getvalue()
-
-
-def _plain(message: str, kind: str, size: int, whose: str) -> str:
-    """SentencePiece's complaint in words that name what to change."""
-    if "sentences_.empty()" in message or "all_chars_count" in message:
-        return (
-            f"vocabulary: the text of {whose} has no line of visible characters and at most "
-            f"{LONGEST_LINE:,} bytes to learn pieces from"
-        )
-    start = f"vocab.size = {size} is impossible for the text of {whose}"
-    if most := re.search(r"value <= (\d+)", message):
-        return f"{start}: it gives at most {most[1]} {kind} pieces"
-    if least := re.search(r"required_chars\. \d+ vs (\d+)", message):
-        return f"{start}: its characters alone need {least[1]}"
-    return f"{start}: {message.strip().splitlines()[-1]}"

@@ -1,6 +1,7 @@
 """Sentences: is a translation the nearest one of the other language, as they are or through a map,
 and how alike are the two sets of representations?"""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,20 +30,12 @@ def retrieval(probe: Probe) -> Iterator[Record]:
             maps = probe.maps(model, source, target)
             for layer, x, y in zip(probe.layers, xs, ys, strict=True):
                 if model != "untrained target":  # two unrelated spaces
-                    for how in ({"centred": False}, {"centred": True}):
-                        for criterion in criteria:
-                            found = retrieve(x, y, pairs.answers, criterion, how["centred"])
-                            more = {"layer": layer, "criterion": criterion, **how}
-                            yield from _both(
-                                probe,
-                                "sentence_retrieval",
-                                model,
-                                source,
-                                target,
-                                pairs,
-                                found,
-                                more,
-                            )
+                    for centred, criterion in itertools.product((False, True), criteria):
+                        found = retrieve(x, y, pairs.answers, criterion, centred)
+                        more = {"layer": layer, "criterion": criterion, "centred": centred}
+                        yield from _both(
+                            probe, "sentence_retrieval", model, source, target, pairs, found, more
+                        )
                 for kind, of_layer in maps.items():
                     near = _through(of_layer[layer], x, y)
                     for criterion in criteria:

@@ -23,7 +23,6 @@ from xl_jax.errors import InputError
 from xl_jax.probe import MODELS, Encoders, Probe, Record
 
 ROTATIONS = ("procrustes", "random")
-SIDES = ("source", "target")
 
 
 class Space(NamedTuple):
