@@ -40,8 +40,8 @@ from typing import Any
 from absl import flags
 
 from xl_jax import cli, config_flags
+from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError
-from xl_jax.tuning import TASKS as TRANSFER
 
 TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without training if none.")
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
@@ -93,14 +93,14 @@ config_flags.define_tuning()
 
 
 def main() -> None:
-    from xl_jax.rundir import load
+    from xl_jax.runs.run_directory import load
 
     run = load(config_flags.workdir())
     other = load(Path(OTHER.value)) if OTHER.value else None
     if [task for task in TASK.value if task in TRANSFER]:
         return transfer(run, other)
-    from xl_jax.measure import USUAL
-    from xl_jax.report.show import show
+    from xl_jax.evaluate.runner import USUAL
+    from xl_jax.report.run import show
 
     show(run, TASK.value or USUAL, AGAIN.value, other, probe(run))
 
@@ -122,10 +122,10 @@ def _number(text: str) -> int:
 
 
 def transfer(run: Any, other: Any) -> None:
-    from xl_jax.pretrain import Interrupted
+    from xl_jax.finetune.transfer import test_specs
     from xl_jax.report.mapped import show_mapped
     from xl_jax.report.transfer import show
-    from xl_jax.transfer import test_specs
+    from xl_jax.runs.interrupt import Interrupted
 
     if other and not MAP.value:
         raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")

@@ -27,23 +27,24 @@ CACHE = flags.DEFINE_string(
 
 
 def main() -> None:
-    from xl_jax import distributed
+    from xl_jax.devices import multihost
 
-    distributed.start(PROCESSES.value, CACHE.value)
-    from xl_jax.pretrain import Interrupted, pretrain
-    from xl_jax.report.show import show
-    from xl_jax.rundir import start
+    multihost.start(PROCESSES.value, CACHE.value)
+    from xl_jax.pretrain.loop import pretrain
+    from xl_jax.report.run import show
+    from xl_jax.runs.interrupt import Interrupted
+    from xl_jax.runs.run_directory import start
 
     folder = config_flags.workdir()
-    run = start(config_flags.config(), folder, distributed.say)
-    distributed.say(run.model.describe())
+    run = start(config_flags.config(), folder, multihost.say)
+    multihost.say(run.model.describe())
     try:
-        pretrain(run, distributed.say)
+        pretrain(run, multihost.say)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.code)
-    if distributed.several():  # measuring is one device's work
-        distributed.say(f"trained; measure it: python eval.py --workdir={folder}")
+    if multihost.several():  # measuring is one device's work
+        multihost.say(f"trained; measure it: python eval.py --workdir={folder}")
     else:
         show(run)
 

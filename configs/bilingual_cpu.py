@@ -9,17 +9,7 @@ was 891 with 24 rows of 64 tokens a slot and 213 with 48 rows of 24 (unigrams: 1
 
 from ml_collections import config_dict
 
-from xl_jax.config import (
-    Batch,
-    Config,
-    Data,
-    Masking,
-    Model,
-    Optim,
-    Probe,
-    Vocab,
-    to_config_dict,
-)
+from xl_jax.config import Batch, Config, Data, Masking, Model, Optim, Probe, Vocab, to_config_dict
 
 
 def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:

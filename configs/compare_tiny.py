@@ -3,7 +3,7 @@
 A study: `python tools/run_study.py --config=configs/compare_tiny.py --out=studies/compare_tiny`
 """
 
-from xl_jax.study import Study
+from xl_jax.studies.study import Study
 
 STUDY = Study(
     title="English and its twin: no token and no sentence in common",

@@ -13,8 +13,8 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from xl_jax.config.finetune import TASKS, Tuning, to_config_dict
 from xl_jax.errors import unknown
-from xl_jax.tuning import TASKS, Tuning, to_config_dict
 
 PACK = "files:.data/pack_shared"
 TREEBANKS = {"en": "en_ewt", "fr": "fr_gsd", "ru": "ru_gsd", "zh": "zh_gsd20simp"}

@@ -9,17 +9,7 @@ softmax over the row's own language. None of these is XLM's choice.
 
 from ml_collections import config_dict
 
-from xl_jax.config import (
-    Batch,
-    Config,
-    Data,
-    Masking,
-    Model,
-    Optim,
-    Probe,
-    Vocab,
-    to_config_dict,
-)
+from xl_jax.config import Batch, Config, Data, Masking, Model, Optim, Probe, Vocab, to_config_dict
 
 
 def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:

@@ -10,15 +10,15 @@ import numpy as np
 from tqdm import tqdm
 
 from xl_jax.config import Model
-from xl_jax.data.buckets import make_buckets
-from xl_jax.data.rows import Rows
-from xl_jax.data.special import BOS, N_SPECIAL, UNK
-from xl_jax.data.vocab import Vocabulary
-from xl_jax.finetune import Fit, Tuner, fit_all
-from xl_jax.tasks.task import Framing, Task
-from xl_jax.tracking import Tracker
-from xl_jax.tuned import NEW, Leaves, Tuned, flatten
-from xl_jax.tuning import Tuning
+from xl_jax.config.finetune import Tuning
+from xl_jax.finetune.buckets import make_buckets
+from xl_jax.finetune.model import NEW, Leaves, Tuned, flatten
+from xl_jax.finetune.trainer import Fit, Tuner, fit_all
+from xl_jax.runs.tracker import Tracker
+from xl_jax.tasks.rows import Framing, Rows
+from xl_jax.tasks.task import Task
+from xl_jax.tokens.special import BOS, N_SPECIAL, UNK
+from xl_jax.tokens.vocabulary import Vocabulary
 
 SPACE = N_SPECIAL  # the piece "_"
 FRAMING = Framing(first=BOS, length=32, long="window", spaces="text")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.text_toy import write_text
-from xl_jax.data.beam import Beam
 from xl_jax.errors import InputError
+from xl_jax.prepare.beam import Beam
 
 HERE = importlib.util.find_spec("apache_beam") is not None
 PYTHON = os.environ.get("BEAM_PYTHON", sys.executable if HERE else "")

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xl_jax.data.buckets import Bucket, bucket_of, in_batches, make_buckets, make_plan, steps_of
-from xl_jax.data.rows import Rows
 from xl_jax.errors import InputError
+from xl_jax.finetune.buckets import Bucket, bucket_of, in_batches, make_buckets, make_plan, steps_of
+from xl_jax.tasks.rows import Rows
 
 
 def rows(sizes: list[int], length: int = 32) -> Rows:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xl_jax.checkpoint import Checkpoints, leaf_digests
 from xl_jax.errors import InputError
+from xl_jax.runs.checkpoint import Checkpoints, leaf_digests
 
 ABOUT = {"vocabulary": "abc", "mask": {"layer_1/w": (0, 1), "layer_2/w": (0, 0)}}
 

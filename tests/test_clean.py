@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xl_jax.config import Clean
-from xl_jax.data import clean
-from xl_jax.data.clean import Cleaner, own_letters, sentences
 from xl_jax.errors import InputError
+from xl_jax.text import clean
+from xl_jax.text.clean import Cleaner, own_letters, sentences
 
 
 @pytest.mark.parametrize(

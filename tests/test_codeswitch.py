@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xl_jax.config import Anchors
-from xl_jax.data import dictionaries
-from xl_jax.data.codeswitch import TARGET, CodeSwitch, expected_share
 from xl_jax.errors import InputError
+from xl_jax.text import dictionaries
+from xl_jax.text.codeswitch import TARGET, CodeSwitch, expected_share
 
 ALL = {"rate": 1.0, "cap": 1.0}  # nearly always every listed word is replaced
 MUSE = Path(__file__).parent.parent / ".data/pack_shared"

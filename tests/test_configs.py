@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xl_jax import config_flags, tuning
-from xl_jax.config import Config, from_dict, to_config_dict, to_dict
+from xl_jax import config_flags
+from xl_jax.config import Config, finetune, from_dict, to_config_dict, to_dict
 from xl_jax.errors import InputError
-from xl_jax.model import SharedModel, check_sharing
-from xl_jax.study import Study, StudyFolder
+from xl_jax.model.shared_model import SharedModel, check_sharing
+from xl_jax.studies.study import Study, StudyFolder
 
 CONFIGS = [x for x in sorted(Path("configs").glob("*.py")) if "finetune" not in x.name]
 TUNINGS = sorted(Path("configs").glob("finetune_*.py"))
@@ -57,10 +57,10 @@ def test_paths_shapes_and_sharing_of_every_config(path: Path) -> None:
 @pytest.mark.parametrize("path", TUNINGS, ids=lambda p: p.stem)
 def test_files_of_fine_tuning_have_all_tasks(path: Path) -> None:
     get_config = runpy.run_path(str(path))["get_config"]
-    for task in tuning.TASKS:
-        made = tuning.from_dict(get_config(task))
+    for task in finetune.TASKS:
+        made = finetune.from_dict(get_config(task))
         assert made.task == task
-        assert tuning.from_dict(json.loads(json.dumps(dataclasses.asdict(made)))) == made
+        assert finetune.from_dict(json.loads(json.dumps(dataclasses.asdict(made)))) == made
     with pytest.raises(InputError, match="unknown task 'pos'.*known: ner, nli, parsing"):
         get_config("pos")
 
@@ -84,7 +84,7 @@ def test_the_task_chooses_the_settings_of_a_file(
 def test_the_grids_of_the_paper() -> None:
     """18 settings of XNLI, 6 of the others (paper section 4, "Downstream evaluation")."""
     get_config = runpy.run_path("configs/finetune_paper.py")["get_config"]
-    settings = {task: tuning.from_dict(get_config(task)).settings for task in tuning.TASKS}
+    settings = {task: finetune.from_dict(get_config(task)).settings for task in finetune.TASKS}
     assert {task: len(found) for task, found in settings.items()} == {
         "nli": 18,
         "ner": 6,

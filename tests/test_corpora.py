@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 from tests.text_toy import random_lines
-from xl_jax.data.corpora import (
-    HELDOUT,
-    TEST,
-    Corpus,
-    assign_parts,
-    open_corpora,
-    splits,
-)
-from xl_jax.data.source import Document, all_documents, positions
 from xl_jax.errors import InputError
+from xl_jax.text.corpora import HELDOUT, TEST, Corpus, assign_parts, open_corpora, splits
+from xl_jax.text.documents import Document, all_documents, positions
 
 PAIR = "synthetic:b#sentences=300,words=120,topics=4"
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from test_run import config_file, small
 
-from xl_jax import distributed, rundir
-from xl_jax.checkpoint import leaf_digests
 from xl_jax.config import Mesh
+from xl_jax.devices import multihost
+from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
-from xl_jax.mesh import one_device
+from xl_jax.runs import run_directory
+from xl_jax.runs.checkpoint import leaf_digests
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "n[1-2]"}
 
@@ -45,13 +46,13 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "n[1-2
 def test_other_processes_are_found_in_the_environment(
     environment: dict[str, str], expected: dict | None
 ) -> None:
-    assert distributed.detect(environment) == expected
+    assert multihost.detect(environment) == expected
 
 
 @pytest.mark.parametrize("asked", ["", "yes", "host,0,2", "host:1,2,2", "host:1,a,2", "host:1,0"])
 def test_a_bad_flag_is_one_line(asked: str) -> None:
     with pytest.raises(InputError, match=f"--processes={asked}: not auto, nor HOST:PORT,NUMBER"):
-        distributed.parse(asked)
+        multihost.parse(asked)
 
 
 def free_port() -> int:
@@ -110,7 +111,9 @@ def test_two_processes_train_as_one_and_stop_together(flags: list[str], tmp_path
     second = finish(processes(1, 2, *flags, f"--workdir={one}"))
     assert second[0][0] == 0, second
     assert losses(two) == losses(one) and len(losses(one)) == 2
-    states = [rundir.restore(rundir.load(x, log=print), one_device()) for x in (one, two)]
+    states = [
+        run_directory.restore(run_directory.load(x, log=print), one_device()) for x in (one, two)
+    ]
     digests = [leaf_digests(found[1]) for found in states if found]
     assert len(digests) == 2 and digests[0] == digests[1]
 

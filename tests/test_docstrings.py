@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from xl_jax.data import docstrings
+from xl_jax.text import docstrings
 
 DOCSTRING = """Returns the ``step_size`` of the :class:`~flax.Module` given here. It uses `jnp.sum`.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xl_jax.data import duplicates
+from xl_jax.text import duplicates
 
 PARTS = st.lists(
     st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=5), min_size=1, max_size=4

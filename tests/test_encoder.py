@@ -10,9 +10,9 @@ import pytest
 from scipy.special import erf
 
 from xl_jax.config import Model
-from xl_jax.encoder import Encoder
 from xl_jax.errors import InputError
-from xl_jax.heads import MaskedLM
+from xl_jax.model.encoder import Encoder
+from xl_jax.model.mlm import MaskedLM
 from xl_jax.rules import leaf_paths
 
 V, B, T = 24, 3, 7

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import toy
 
-from xl_jax import sharing
 from xl_jax.analysis import features
 from xl_jax.analysis.features import Extractor, row_lengths
-from xl_jax.analysis.words import Spelled
-from xl_jax.data.shards import Shard, of_lines
-from xl_jax.data.special import BOS, EOS, N_SPECIAL, UNK
+from xl_jax.model import sharing
+from xl_jax.tokens.detokenize import Spelled
+from xl_jax.tokens.shards import Shard, of_lines
+from xl_jax.tokens.special import BOS, EOS, N_SPECIAL, UNK
 
 RANDOM = np.random.default_rng(0)
 MODEL = toy.model(toy.config())

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tests.task_toy import FRAMING, Silent, Words, pretrained, tuner
-from xl_jax.checkpoint import leaf_digests
-from xl_jax.data.ner import Sentence
-from xl_jax.data.rows import Rows
-from xl_jax.finetune import Fit, Hyper, Tuner, fit_all, schedule
-from xl_jax.pretrain import CtrlC, Interrupted
+from xl_jax.config.finetune import Setting, Tuning
+from xl_jax.finetune.model import Leaves
+from xl_jax.finetune.trainer import Fit, Hyper, Tuner, fit_all, schedule
+from xl_jax.runs.checkpoint import leaf_digests
+from xl_jax.runs.interrupt import CtrlC, Interrupted
 from xl_jax.tasks.ner import NER
-from xl_jax.tuned import Leaves
-from xl_jax.tuning import Setting, Tuning
+from xl_jax.tasks.ner_data import Sentence
+from xl_jax.tasks.rows import Rows
 
 TUNING = Tuning(
     task="ner", epochs=2, batch=(4,), lr=(1e-3, 4e-3), head_lr=(1e-2,), dropout=0.1,

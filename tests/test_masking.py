@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Masking
-from xl_jax.data.special import BOS, EOS, MASK, N_SPECIAL, PAD, UNK
-from xl_jax.masking import MaskedRows, make_pools, mask_rows, n_predictions
+from xl_jax.model.masking import MaskedRows, make_pools, mask_rows, n_predictions
+from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, PAD, UNK
 
 V = 45
 OWNED = np.zeros((2, V), bool)

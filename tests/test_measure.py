@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xl_jax import rundir
 from xl_jax.analysis.procrustes import load
 from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
+from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.mapped import through_map, word_maps
-from xl_jax.measure import measure
-from xl_jax.probe import Probe as Probed
-from xl_jax.rundir import Run
-from xl_jax.step import init_state
-from xl_jax.tuning import Tuning
+from xl_jax.evaluate.context import Probe as Probed
+from xl_jax.evaluate.mapped_transfer import through_map
+from xl_jax.evaluate.runner import measure
+from xl_jax.evaluate.word_maps import word_maps
+from xl_jax.runs import run_directory
+from xl_jax.runs.run_directory import Run
+from xl_jax.training.step import init_state
 
 WORDS = [a + b for a in "bdfgklmnprst" for b in ("a", "eno", "ilu", "orake")]
 
@@ -51,7 +52,7 @@ def untrained(place: Path, sharing: str, width: int = 16, seed: int = 0) -> Run:
         probe=Probe(sentences=40, words=30),
     )
     quiet: dict[str, Any] = {"log": lambda _: None}
-    run = rundir.start(config, place / f"{sharing}{width}{seed}", **quiet)
+    run = run_directory.start(config, place / f"{sharing}{width}{seed}", **quiet)
     checkpoints = run.checkpoints(**quiet)
     checkpoints.save(2, init_state(run.model))
     checkpoints.close()
@@ -180,7 +181,7 @@ def test_sentences_are_found_among_further_candidates(place: Path, same: Run) ->
 
 
 def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, same: Run) -> None:
-    from xl_jax.analysis.words import Spelling, most_frequent, single_pieces
+    from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
 
     spelling = Spelling(same.data.vocabulary, "a")
     words = most_frequent(spelling.count(same.data.train["a"].first_lines(200)), 60)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import toy
 
+from xl_jax.batches.placement import load_steps
+from xl_jax.batches.sampler import ALL, Batches, Step
 from xl_jax.config import Batch, Mesh, Model
-from xl_jax.data.windows import ALL, Batches, Step
+from xl_jax.devices.mesh import check_backend, make_mesh
 from xl_jax.errors import InputError
-from xl_jax.mesh import check_backend, load_steps, make_mesh
-from xl_jax.step import state_shapes
+from xl_jax.training.step import state_shapes
 
 RULES = ((".*/attention/query/kernel", ("fsdp", "tensr")), (".*", ()))
 DEEP = (("mlm/bias", ("tensor", "fsdp")), (".*", ()))

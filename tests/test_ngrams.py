@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xl_jax.data.ngrams import Ngrams
+from xl_jax.pretrain.ngrams import Ngrams
 
 
 def test_ngrams_are_distributions_and_bigrams_know_what_follows() -> None:

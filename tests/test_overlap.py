@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Vocab
-from xl_jax.data import vocab
-from xl_jax.data.domain import count_words, jensen_shannon, word_distance
-from xl_jax.data.overlap import EXAMPLES, KINDS, kind, overlap, table
-from xl_jax.data.special import PAD, UNK
-from xl_jax.data.vocab import Vocabulary
 from xl_jax.errors import InputError
+from xl_jax.prepare.domain import count_words, jensen_shannon, word_distance
+from xl_jax.prepare.overlap import EXAMPLES, KINDS, kind, overlap, table
+from xl_jax.tokens import vocabulary
+from xl_jax.tokens.special import PAD, UNK
+from xl_jax.tokens.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_kinds_of_pieces(piece: str, expected: str) -> None:
 def characters(mode: str, **more: Mapping) -> Vocabulary:
     """Both languages have the characters `A`, `1`, `a` and the blank; x has `b`, y has `,`."""
     texts = {"x": ["bbbbbb aaaa 111 AA"], "y": [",,,,,, aaaa 111 AA"]}
-    return vocab.train(
+    return vocabulary.train(
         Vocab(mode=mode, type="char", size=50),
         {x: lambda x=x: texts[x] for x in texts},
         {"x": "x", "y": "y", **more.get("twins", {})},
@@ -126,7 +126,7 @@ def test_a_twin_shares_what_is_not_renamed() -> None:
 
 def test_examples_are_the_most_frequent_in_the_language_that_has_fewer() -> None:
     letters = "abcdefghijklmno"
-    v = vocab.train(
+    v = vocabulary.train(
         Vocab(mode="joint", type="char", size=50),
         {"x": lambda: [letters], "y": lambda: [letters]},
         {"x": "x", "y": "y"},
@@ -140,7 +140,7 @@ def test_examples_are_the_most_frequent_in_the_language_that_has_fewer() -> None
 
 
 def test_words_of_a_model_of_words_may_be_unknown() -> None:
-    v = vocab.train(
+    v = vocabulary.train(
         Vocab(mode="joint", type="word", size=7), {"x": lambda: ["la la mi"]}, {"x": "x"}, {}, 0
     )
     tokens = v.encoder("x")(["la mi so", "la"])

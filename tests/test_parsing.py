@@ -9,10 +9,10 @@ import pytest
 from udtools import udeval
 
 from tests.task_toy import FRAMING, Letters, Words, letter, overfit
-from xl_jax.data.treebank import Tree, of_record, read, write
+from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
+from xl_jax.tasks.conllu import Tree, of_record, read, write
 from xl_jax.tasks.parsing import Arcs, Parsing, attachment, official, spanning_tree
-from xl_jax.tuning import Tuning
 
 # Multi-word token 2-3, empty node 5.1, no space before "." and inside "du".
 SAMPLE = """\

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from xl_jax.data.prefetch import prefetch
+from xl_jax.batches.prefetch import prefetch
 
 
 def test_results_come_in_order() -> None:

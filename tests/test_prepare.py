@@ -15,11 +15,12 @@ import pytest
 
 from tests.text_toy import WORDS, config, make, random_lines, text_of, write_text
 from xl_jax.config import Anchors, Clean, Data, Vocab
-from xl_jax.data import gold, passes, prepare, shards
-from xl_jax.data.prepare import Prepared
-from xl_jax.data.shards import Shard
-from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import InputError
+from xl_jax.prepare import gold, pipeline, stages
+from xl_jax.prepare.pipeline import Prepared
+from xl_jax.tokens import shards
+from xl_jax.tokens.shards import Shard
+from xl_jax.tokens.special import N_SPECIAL
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -40,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_tokens_are_the_text_and_no_document_is_in_two_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(passes, "PART", 3000)
+    monkeypatch.setattr(stages, "PART", 3000)
     texts = {"a": random_lines(300, 0) * 2, "b": random_lines(300, 1, [*WORDS, "xalu"])}
     for name, lines in texts.items():
         (tmp_path / name).write_text("\n".join(lines))
@@ -94,7 +95,7 @@ def test_disjoint_twins_have_no_token_and_no_sentence_in_common(tmp_path: Path) 
 def test_a_parallel_twin_in_another_order_knows_what_aligns_with_what(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
-    monkeypatch.setattr(passes, "PART", 3000)
+    monkeypatch.setattr(stages, "PART", 3000)
     text = write_text(tmp_path / "a.txt", 300, 0)
     data = make(tmp_path, {"en": text, "tw": f"twin:en#text=parallel,order={order}"})
     row_of = np.zeros(data.vocabulary.size, int)
@@ -131,7 +132,7 @@ def test_a_text_is_cut_to_the_size_of_the_smallest_by_whole_documents(tmp_path: 
 def test_repeated_lines_go_wherever_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    monkeypatch.setattr(passes, "PART", part)
+    monkeypatch.setattr(stages, "PART", part)
     lines = random_lines(200, 0)
     again = [*lines, *lines[:50], "ti ti ti", *lines[150:], "ti ti ti"]
     (tmp_path / "a").write_text("\n".join(again))
@@ -181,12 +182,12 @@ def test_a_synthetic_pair_comes_with_gold(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_vocabulary_learns_from_a_bounded_share_of_a_large_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "PART", 2000)
-    monkeypatch.setattr(passes, "WORDS", 1000)
+    monkeypatch.setattr(stages, "PART", 2000)
+    monkeypatch.setattr(stages, "WORDS", 1000)
     read: list[int] = []
-    measure = passes.measure
+    measure = stages.measure
     monkeypatch.setattr(
-        passes, "measure", lambda work, x, i: [read.append(i), measure(work, x, i)][1]
+        stages, "measure", lambda work, x, i: [read.append(i), measure(work, x, i)][1]
     )
     specs = {"a": write_text(tmp_path / "a", 2000, 0)}
     data = make(tmp_path, specs, vocab=Vocab(mode="disjoint", size=40, sample=1500))
@@ -277,7 +278,7 @@ def test_text_that_changed_meanwhile_is_prepared_from_the_beginning(
 ) -> None:
     specs = {"a": write_text(tmp_path / "a.txt", 300, 0)}
     with monkeypatch.context() as patch:
-        patch.setattr(passes, "encode", fail_with(RuntimeError("stopped")))
+        patch.setattr(stages, "encode", fail_with(RuntimeError("stopped")))
         with pytest.raises(RuntimeError, match="stopped"):
             make(tmp_path, specs)
     write_text(tmp_path / "a.txt", 400, 1)
@@ -302,7 +303,7 @@ def test_a_full_disk_is_told_and_the_work_goes_on_later(
         with pytest.raises(RuntimeError, match="data: the disk is full; .*the same command contin"):
             make(tmp_path, specs)
     said: list[str] = []
-    prepare.prepare(config(specs), tmp_path / "data", said.append)
+    pipeline.prepare(config(specs), tmp_path / "data", said.append)
     assert said[0].startswith("going on with what")
 
 

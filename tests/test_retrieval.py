@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from xl_jax.analysis import neighbours, retrieval
-from xl_jax.analysis.induction import cover, induction
+from xl_jax.analysis.bootstrap import mean_interval, ratio_interval
+from xl_jax.analysis.dictionary_induction import cover, induction
 from xl_jax.analysis.neighbours import csls, nearest, nearest_both
 from xl_jax.analysis.retrieval import chance, retrieve
-from xl_jax.analysis.uncertainty import mean_interval, ratio_interval
 from xl_jax.analysis.vectors import unit
 from xl_jax.errors import InputError
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.task_toy import SPACE, Letters, Words, letter
-from xl_jax.data.rows import Rows, Word, encode_words, pair_rows, word_rows
-from xl_jax.data.special import BOS, EOS, PAD, UNK
+from xl_jax.tasks.rows import Rows, Word, encode_words, pair_rows, word_rows
+from xl_jax.tokens.special import BOS, EOS, PAD, UNK
 
 
 def row(*texts: str) -> list[int]:

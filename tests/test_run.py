@@ -15,8 +15,6 @@ import jax
 import numpy as np
 import pytest
 
-from xl_jax import rundir
-from xl_jax.checkpoint import leaf_digests
 from xl_jax.config import (
     Batch,
     Config,
@@ -29,13 +27,16 @@ from xl_jax.config import (
     Vocab,
     to_config_dict,
 )
+from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.errors import InputError
-from xl_jax.mesh import make_mesh, one_device
-from xl_jax.pretrain import CtrlC, Interrupted, check_room, prefetch, pretrain, summarise
-from xl_jax.report.show import show
+from xl_jax.pretrain.loop import check_room, prefetch, pretrain, summarise
+from xl_jax.report.run import show
 from xl_jax.rules import leaf_paths
-from xl_jax.rundir import Run
-from xl_jax.step import State
+from xl_jax.runs import run_directory
+from xl_jax.runs.checkpoint import leaf_digests
+from xl_jax.runs.interrupt import CtrlC, Interrupted
+from xl_jax.runs.run_directory import Run
+from xl_jax.training.step import State
 
 QUIET: dict[str, Any] = {"log": lambda _: None}
 
@@ -72,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(place: Path) -> tuple[Run, State]:
     """The uninterrupted run."""
-    run = rundir.start(small(place), place / "whole", **QUIET)
+    run = run_directory.start(small(place), place / "whole", **QUIET)
     return run, jax.device_get(pretrain(run, **QUIET))
 
 
@@ -88,14 +89,14 @@ def stop_after(run: Run, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_resumed_is_uninterrupted_to_the_bit_and_a_cold_optimiser_is_not(
     place: Path, whole: tuple[Run, State], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = rundir.start(small(place), place / "stopped", **QUIET)
+    run = run_directory.start(small(place), place / "stopped", **QUIET)
     stop_after(run, 4, monkeypatch)
-    found = rundir.restore(run, one_device(), **QUIET)
+    found = run_directory.restore(run, one_device(), **QUIET)
     assert found is not None and found[0] == 4
     resumed = jax.device_get(pretrain(run, **QUIET))
     assert leaf_digests(resumed) == leaf_digests(whole[1])
 
-    cold = rundir.start(small(place), place / "cold", **QUIET)
+    cold = run_directory.start(small(place), place / "cold", **QUIET)
     state = State(found[1].step, found[1].params, jax.tree.map(np.zeros_like, found[1].moments))
     checkpoints = cold.checkpoints(**QUIET)
     checkpoints.save(4, state)
@@ -129,7 +130,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     content[len(content) // 2] ^= 0xFF
     data.write_bytes(bytes(content))
     said: list[str] = []
-    found = rundir.restore(run, one_device(), said.append)
+    found = run_directory.restore(run, one_device(), said.append)
     assert found is not None and found[0] == 4
     assert said and said[0].startswith("checkpoint of step 8 is damaged")
 
@@ -149,9 +150,9 @@ def test_a_run_goes_on_elsewhere(place: Path, whole: tuple[Run, State]) -> None:
     subprocess.run(["cp", "-r", str(whole[0].folder), str(folder)], check=True)
     shutil.rmtree(folder / "checkpoints/8")
     config = small(place, mesh=Mesh(fsdp=2, tensor=2), batch=Batch(accum=2, slots=1, rows=4))
-    run = rundir.start(config, folder, **QUIET)
-    found = rundir.restore(run, make_mesh(config), **QUIET)
-    before = rundir.restore(run, one_device(), **QUIET)
+    run = run_directory.start(config, folder, **QUIET)
+    found = run_directory.restore(run, make_mesh(config), **QUIET)
+    before = run_directory.restore(run, one_device(), **QUIET)
     assert found is not None and before is not None and found[0] == before[0] == 4
     assert len(found[1].params["embed"]["token"].devices()) == 4
     assert leaf_digests(found[1]) == leaf_digests(before[1])
@@ -167,7 +168,7 @@ def test_a_run_of_another_config_is_refused_with_the_difference(whole: tuple[Run
     run = whole[0]
     other = dataclasses.replace(run.config, sharing="sep_emb", optim=Optim(lr=1.0))
     with pytest.raises(InputError, match="holds a run of another config: optim.*sharing: 'sep_l1'"):
-        rundir.start(other, run.folder, **QUIET)
+        run_directory.start(other, run.folder, **QUIET)
 
 
 def test_a_place_that_cannot_be_written_and_a_full_disk(
@@ -175,7 +176,7 @@ def test_a_place_that_cannot_be_written_and_a_full_disk(
 ) -> None:
     (place / "file").write_text("")
     with pytest.raises(InputError, match="file/run cannot be written: Not a directory"):
-        rundir.start(small(place), place / "file/run", **QUIET)
+        run_directory.start(small(place), place / "file/run", **QUIET)
     run = whole[0]
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**4))
@@ -186,7 +187,7 @@ def test_a_place_that_cannot_be_written_and_a_full_disk(
 
 def test_no_run_and_unknown_languages_are_errors(place: Path, whole: tuple[Run, State]) -> None:
     with pytest.raises(InputError, match="is no run directory"):
-        rundir.load(place / "nowhere", **QUIET)
+        run_directory.load(place / "nowhere", **QUIET)
     with pytest.raises(InputError, match="unknown language in .* 'de': .*known: a, b"):
         whole[0].language("de")
 
@@ -222,7 +223,7 @@ def test_summaries_divide_sums_once() -> None:
 
 def test_a_loss_that_is_not_finite_is_written_and_then_stops_the_run(place: Path) -> None:
     config = small(place, optim=Optim(lr=1e30, schedule="constant", warmup=1, clip=0.0))
-    run = rundir.start(config, place / "nan", **QUIET)
+    run = run_directory.start(config, place / "nan", **QUIET)
     with pytest.raises(FloatingPointError, match=r"is (nan|inf) in the steps before [48]"):
         pretrain(run, **QUIET)
     last = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xl_jax.data import shards
-from xl_jax.data.shards import Shard
-from xl_jax.data.special import EOS, PAD
 from xl_jax.errors import InputError
+from xl_jax.tokens import shards
+from xl_jax.tokens.shards import Shard
+from xl_jax.tokens.special import EOS, PAD
 
 LINES = [np.array(x, np.int32) for x in ([10, 11], [], [30, 31, 32, 33], [40, 65535], [10])]
 

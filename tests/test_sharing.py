@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xl_jax import sharing
 from xl_jax.errors import InputError
+from xl_jax.model import sharing
 
 TEMPLATE = {
     "embed": {"token": jnp.zeros((4, 2)), "position": jnp.zeros((3, 2))},

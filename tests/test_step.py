@@ -11,16 +11,17 @@ import optax
 import pytest
 import toy
 
-from xl_jax import sharing
+from xl_jax.batches.placement import step_shardings
+from xl_jax.batches.sampler import Step
 from xl_jax.config import Batch, Mesh, Optim
-from xl_jax.data.special import N_SPECIAL, PAD
-from xl_jax.data.windows import Step
-from xl_jax.masking import mask_rows
-from xl_jax.mesh import make_mesh, step_shardings
-from xl_jax.model import SharedModel
-from xl_jax.randomness import Purpose, key
+from xl_jax.devices.mesh import make_mesh
+from xl_jax.model import sharing
+from xl_jax.model.masking import mask_rows
+from xl_jax.model.shared_model import SharedModel
+from xl_jax.rng import Purpose, key
 from xl_jax.rules import leaf_paths
-from xl_jax.step import State, init_state, make_step
+from xl_jax.tokens.special import N_SPECIAL, PAD
+from xl_jax.training.step import State, init_state, make_step
 
 
 def train(model: SharedModel, batches: Step, n: int = 8) -> State:

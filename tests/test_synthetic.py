@@ -3,8 +3,8 @@ from itertools import islice
 
 import pytest
 
-from xl_jax.data import synthetic
-from xl_jax.data.synthetic import Grammar, gold_sentences, gold_words, lexicon, sentences
+from xl_jax.text import synthetic
+from xl_jax.text.synthetic import Grammar, gold_sentences, gold_words, lexicon, sentences
 
 SMALL = Grammar(words=120, topics=4, sentences=1000, seed=3)
 

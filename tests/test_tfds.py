@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from xl_jax.data.corpora import open_corpora
-from xl_jax.data.source import Document, all_documents
-from xl_jax.data.tfds import Tfds
 from xl_jax.errors import InputError
+from xl_jax.text.corpora import open_corpora
+from xl_jax.text.documents import Document, all_documents
+from xl_jax.text.tfds import Tfds
 
 # tensorflow-datasets asks protobuf in a way that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:label\\(\\) is deprecated:DeprecationWarning")

@@ -10,18 +10,18 @@ import jax
 import numpy as np
 import pytest
 
-from xl_jax import rundir
-from xl_jax.checkpoint import leaf_digests
 from xl_jax.config import Batch, Config, Data, Model, Optim, Vocab
-from xl_jax.data.special import N_SPECIAL
+from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.errors import InputError
-from xl_jax.finetune import Tuner
-from xl_jax.pretrain import CtrlC, Interrupted
-from xl_jax.rundir import Run
-from xl_jax.step import init_state
-from xl_jax.transfer import Transfer, groups, resolved, test_specs
-from xl_jax.tuned import NEW
-from xl_jax.tuning import Setting, Tuning
+from xl_jax.finetune.model import NEW
+from xl_jax.finetune.trainer import Tuner
+from xl_jax.finetune.transfer import Transfer, groups, resolved, test_specs
+from xl_jax.runs import run_directory
+from xl_jax.runs.checkpoint import leaf_digests
+from xl_jax.runs.interrupt import CtrlC, Interrupted
+from xl_jax.runs.run_directory import Run
+from xl_jax.tokens.special import N_SPECIAL
+from xl_jax.training.step import init_state
 
 test_specs.__test__ = False
 
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         batch=Batch(slots=2, rows=4),
         optim=Optim(warmup=2),
     )
-    made = rundir.start(config, folder / "r", log=lambda _: None)
+    made = run_directory.start(config, folder / "r", log=lambda _: None)
     checkpoints = made.checkpoints(lambda _: None)
     state = init_state(made.model)
     private = jax.tree.map(lambda x: x + 0.01, state.params)  # not the untrained encoder

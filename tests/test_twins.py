@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from xl_jax.data.twins import order, shifted
 from xl_jax.errors import InputError
-from xl_jax.randomness import Purpose, generator
+from xl_jax.rng import Purpose, generator
+from xl_jax.text.twins import order, shifted
 
 
 def line_random(line: int) -> np.random.Generator:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Vocab
-from xl_jax.data import subwords, vocab
-from xl_jax.data.special import MASK, N_SPECIAL, NAMES, UNK
-from xl_jax.data.subwords import Size, choose, chosen, shares
-from xl_jax.data.twins import shifted
-from xl_jax.data.vocab import Vocabulary, load
 from xl_jax.errors import InputError
+from xl_jax.text.twins import shifted
+from xl_jax.tokens import sentencepiece_model, vocabulary
+from xl_jax.tokens.sentencepiece_model import Size, choose, chosen, shares
+from xl_jax.tokens.special import MASK, N_SPECIAL, NAMES, UNK
+from xl_jax.tokens.vocabulary import Vocabulary, load
 
 WORDS = "la mi so re do fa ti ka lo pe nu ga ri".split()
 MODES = ("joint", "union", "disjoint", "local")
@@ -36,7 +36,7 @@ def train(
     **more: object,
 ) -> Vocabulary:
     bases = {x: x for x in texts} | dict(twins or {})
-    return vocab.train(
+    return vocabulary.train(
         config, {x: text(t) for x, t in texts.items()}, bases, shifts or {}, 0, **more
     )
 
@@ -255,13 +255,13 @@ def test_no_model_learns_from_more_than_the_sample(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[list[str]] = []
-    learn = subwords.train_model
+    learn = sentencepiece_model.train_model
 
     def spy(config: Vocab, size: int, lines: Iterable[str], whose: str) -> bytes:
         read.append(list(lines))
         return learn(config, size, iter(read[-1]), whose)
 
-    monkeypatch.setattr(subwords, "train_model", spy)
+    monkeypatch.setattr(sentencepiece_model, "train_model", spy)
     texts = {"a": random_lines(2000, 0), "b": random_lines(500, 1)}
     config = Vocab(mode=mode, size=40, sample=4000)
     whole = train(config, texts)

@@ -5,22 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xl_jax.batches import sampler
+from xl_jax.batches.sampler import Batches, Epochs, Step, language_shares, shuffled
+from xl_jax.batches.windows import Lines, Stream, make_windows
 from xl_jax.config import Batch
-from xl_jax.data import shards, windows
-from xl_jax.data.shards import of_lines
-from xl_jax.data.special import BOS, EOS, PAD
-from xl_jax.data.windows import (
-    Batches,
-    Epochs,
-    Lines,
-    Step,
-    Stream,
-    language_shares,
-    make_windows,
-    shuffled,
-)
 from xl_jax.errors import InputError
-from xl_jax.randomness import Purpose, generator
+from xl_jax.rng import Purpose, generator
+from xl_jax.tokens import shards
+from xl_jax.tokens.shards import of_lines
+from xl_jax.tokens.special import BOS, EOS, PAD
 
 LINES = of_lines([np.array(x, np.int32) for x in ([10, 11], [20], [30, 31, 32, 33], [40, 41])])
 KEYS = np.arange(4, dtype=np.uint64) * np.uint64(2**61 + 12345)
@@ -188,7 +181,7 @@ def test_every_row_of_a_language_is_read_once_an_epoch_across_steps() -> None:
 def test_epochs_take_turns_in_reading_copies_of_their_own_lengths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(windows, "ROWS_AT_ONCE", 8)  # epochs begin and end within a look-up
+    monkeypatch.setattr(sampler, "ROWS_AT_ONCE", 8)  # epochs begin and end within a look-up
     copies = [corpus(10, 100), corpus(7, 200), corpus(12, 300)]
     rows = Epochs(copies, seed=0, language=0).rows(np.arange(3 * 29))[:, 1].tolist()
     orders = []
@@ -210,7 +203,7 @@ def test_steps_do_not_depend_on_what_was_read_before() -> None:
 
 def test_a_late_step_counts_all_slots_before_it() -> None:
     """Against one draw of all languages at once."""
-    steps, config = 2 * windows.STEPS_AT_ONCE + 100, Batch(slots=3, rows=2, alpha=1.0)
+    steps, config = 2 * sampler.STEPS_AT_ONCE + 100, Batch(slots=3, rows=2, alpha=1.0)
     points = generator(4, Purpose.LANGUAGE).random((steps, 3))
     language = (points >= 0.75).astype(int)
     found = two(config, seed=4, steps=steps).steps(0, steps)
@@ -222,7 +215,7 @@ def test_a_late_step_counts_all_slots_before_it() -> None:
 
 def test_several_steps_are_the_single_ones_stacked() -> None:
     batches = two(Batch(accum=2, slots=3, rows=2))
-    first = windows.STEPS_AT_ONCE - 3  # languages are drawn anew within
+    first = sampler.STEPS_AT_ONCE - 3  # languages are drawn anew within
     several = batches.steps(first, 6)
     for i in range(6):
         assert_equal(batches(first + i), Step(*(x[i] for x in several)))

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xl_jax.analysis import aligner
-from xl_jax.analysis.tokens import link_scores, mutual_links
-from xl_jax.analysis.words import Spelling, most_frequent, single_pieces
+from xl_jax.analysis import eflomal
+from xl_jax.analysis.word_alignment import link_scores, mutual_links
 from xl_jax.config import Vocab
-from xl_jax.data import vocab
-from xl_jax.data.parallel import read_pairs
-from xl_jax.data.special import UNK
 from xl_jax.errors import InputError
+from xl_jax.evaluate.pairs import read_pairs
+from xl_jax.tokens import vocabulary
+from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
+from xl_jax.tokens.special import UNK
 
 TEXT = ["The cats' house, the dog-house and l'homme: 42 houses."] * 20 + ["the house"] * 20
-VOCABULARY = vocab.train(
+VOCABULARY = vocabulary.train(
     Vocab(size=60, type="bpe"), {"en": lambda: iter(TEXT)}, {"en": "en"}, {}, seed=0
 )
 ENCODE = VOCABULARY.encoder("en")
@@ -82,9 +82,9 @@ def test_links_are_read_in_pharaoh_format(tmp_path: Path) -> None:
     pairs = [(["a", "b"], ["c"]), (["d"], ["e", "f"])]
     path = tmp_path / "links"
     path.write_text("0-0 1-0\n\n")
-    found = aligner.read_links(str(path), pairs)
+    found = eflomal.read_links(str(path), pairs)
     assert [x.tolist() for x in found] == [[[0, 0], [1, 0]], []]
-    assert aligner.one_to_one(found[0]).tolist() == [[0, 0]]
+    assert eflomal.one_to_one(found[0]).tolist() == [[0, 0]]
     for content, message in {
         "0-0\n": "links has 1 lines for 2 sentence pairs",
         "0-0\n0-2\n": "links:2: '0-2' is no link between 1 and 2 words",
@@ -92,11 +92,11 @@ def test_links_are_read_in_pharaoh_format(tmp_path: Path) -> None:
     }.items():
         path.write_text(content)
         with pytest.raises(InputError, match=message):
-            aligner.read_links(str(path), pairs)
+            eflomal.read_links(str(path), pairs)
 
 
 def test_text_is_divided_into_words_and_signs() -> None:
-    words, spaced = aligner.tokenise("L'été, (2) a_b")
+    words, spaced = eflomal.tokenise("L'été, (2) a_b")
     assert words == ["L", "'", "été", ",", "(", "2", ")", "a", "_", "b"]
     assert [w for w, s in zip(words, spaced, strict=True) if s] == ["L", "(", "a"]
 

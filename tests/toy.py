@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from xl_jax.batches.sampler import Step
 from xl_jax.config import Batch, Config, Data, Masking, Model, Optim
-from xl_jax.data.special import BOS, EOS, N_SPECIAL
-from xl_jax.data.windows import Step
-from xl_jax.model import SharedModel
+from xl_jax.model.shared_model import SharedModel
+from xl_jax.tokens.special import BOS, EOS, N_SPECIAL
 
 VOCAB = 32
 LENGTH = 12

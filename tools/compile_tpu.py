@@ -55,8 +55,8 @@ def described_model(config: Any) -> Any:
     """The run's model as if every piece belonged to every language."""
     import numpy as np
 
-    from xl_jax.data.special import N_SPECIAL
-    from xl_jax.model import SharedModel
+    from xl_jax.model.shared_model import SharedModel
+    from xl_jax.tokens.special import N_SPECIAL
 
     size = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
     possible = np.ones((len(config.languages), size), bool)
@@ -65,9 +65,9 @@ def described_model(config: Any) -> Any:
 
 def main() -> None:
     found, gib = devices(TOPOLOGY.value)
-    from xl_jax.compiled import collectives, compile_step, memory
-    from xl_jax.mesh import make_mesh
-    from xl_jax.step import flops_per_step
+    from xl_jax.devices.mesh import make_mesh
+    from xl_jax.training.compiled_step import collectives, compile_step, memory
+    from xl_jax.training.step import flops_per_step
 
     config = config_flags.config()
     mesh, model = make_mesh(config, found), described_model(config)

@@ -82,11 +82,11 @@ def moments(kills: int, seed: int) -> Iterator[tuple[str, float]]:
 
 def final_digests(folder: Path) -> tuple[int, dict[str, str]]:
     """(step, digest of every leaf) of a run's newest state, its content verified."""
-    from xl_jax import rundir
-    from xl_jax.checkpoint import leaf_digests
-    from xl_jax.mesh import one_device
+    from xl_jax.devices.mesh import one_device
+    from xl_jax.runs import run_directory
+    from xl_jax.runs.checkpoint import leaf_digests
 
-    found = rundir.restore(rundir.load(folder), one_device())
+    found = run_directory.restore(run_directory.load(folder), one_device())
     assert found is not None
     return found[0], leaf_digests(found[1])
 

@@ -46,15 +46,15 @@ def get_config() -> config_dict.ConfigDict:
 
 
 def main() -> None:
-    from xl_jax.data import plan
-    from xl_jax.data.beam import Beam
-    from xl_jax.data.jobs import Processes
-    from xl_jax.data.prepare import place_of, prepare
+    from xl_jax.prepare import estimate
+    from xl_jax.prepare.beam import Beam
+    from xl_jax.prepare.pipeline import place_of, prepare
+    from xl_jax.prepare.workers import Processes
 
     config = asked()
     out = FLAGS.out or config.data.dir
     if FLAGS.dry_run:
-        print(plan.text(plan.estimate(config, FLAGS.processes)))
+        print(estimate.text(estimate.estimate(config, FLAGS.processes)))
         return
     if not out:
         raise InputError("where to? name a folder with --out")

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from xl_jax import cli
 from xl_jax.errors import InputError, unknown
-from xl_jax.study import Study, StudyFolder, StudyRun
+from xl_jax.studies.study import Study, StudyFolder, StudyRun
 
 CONFIG = flags.DEFINE_string("config", "configs/compare_tiny.py", "File that defines STUDY.")
 OUT = flags.DEFINE_string("out", None, "Study directory (default: studies/NAME_OF_CONFIG).")
@@ -28,7 +28,7 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would run.")
 
 def main() -> None:
     from xl_jax.config import from_dict
-    from xl_jax.data.prepare import prepare
+    from xl_jax.prepare.pipeline import prepare
     from xl_jax.report import figures, tables
 
     study = _load(CONFIG.value)

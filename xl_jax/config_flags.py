@@ -13,9 +13,9 @@ from ml_collections import config_dict, config_flags
 
 from xl_jax import cli
 from xl_jax.config import Config, from_dict
+from xl_jax.config.finetune import TASKS, Tuning
+from xl_jax.config.finetune import from_dict as tuning_from_dict
 from xl_jax.errors import InputError, unknown
-from xl_jax.tuning import TASKS, Tuning
-from xl_jax.tuning import from_dict as tuning_from_dict
 
 CONFIG_FILE = "configs/tiny.py"
 TUNE_FILE = "configs/finetune_paper.py"

@@ -21,8 +21,8 @@ import numpy as np
 from tools.benchmarks.racing import race, spread
 from tools.benchmarks.step import shared_model
 from tools.benchmarks.torch_step import Arm, Shape, bert_config
-from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import unknown
+from xl_jax.tokens.special import N_SPECIAL
 
 WIDTH = 300  # of the words' vectors, as fastText's
 K = 10
@@ -114,9 +114,9 @@ def features(args: argparse.Namespace, shape: Shape) -> list[Record]:
     """Sentences/s by arm and round."""
     import jax
 
-    from xl_jax import sharing
     from xl_jax.analysis.features import Extractor
-    from xl_jax.data.shards import of_lines
+    from xl_jax.model import sharing
+    from xl_jax.tokens.shards import of_lines
 
     random = np.random.default_rng(0)
     sizes = np.clip(random.lognormal(3, 0.5, args.sentences), 5, min(60, shape.length - 2))
@@ -180,7 +180,7 @@ def _transformers_features(shape: Shape, lines: list[np.ndarray]) -> Arm:
 
 def cka(args: argparse.Namespace, shape: Shape) -> list[Record]:
     """Seconds of a call, the first (with compiling) and the others."""
-    from xl_jax.analysis.similarity import cka as compare
+    from xl_jax.analysis.cka import cka as compare
 
     n, width, layers = CKA
     random = np.random.default_rng(0)

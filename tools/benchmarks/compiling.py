@@ -16,8 +16,8 @@ def compiling(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    from xl_jax.compiled import compile_step
-    from xl_jax.mesh import one_device
+    from xl_jax.devices.mesh import one_device
+    from xl_jax.training.compiled_step import compile_step
 
     records: list[dict[str, Any]] = []
     print(f"{'sharing':<14}{'new, s':<26}{'from the cache, s':<26}")

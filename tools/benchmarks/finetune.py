@@ -15,8 +15,8 @@ import numpy as np
 from tools.benchmarks.racing import race, spread, warm_up
 from tools.benchmarks.torch_finetune import Sentence, trainer_arm
 from tools.benchmarks.torch_step import Arm, Shape
-from xl_jax.data.special import BOS, EOS, N_SPECIAL
 from xl_jax.errors import InputError
+from xl_jax.tokens.special import BOS, EOS, N_SPECIAL
 
 BATCHES, TAGS, LR = 400, 7, 1e-4  # of the whole set, as long as English-EWT at 32 a batch
 
@@ -36,12 +36,12 @@ def draw_sentences(shape: Shape) -> list[Sentence]:
 def make_tuner(shape: Shape, sentences: list[Sentence], steps: int) -> Any:
     """Our loop over these sentences, an encoder with the shape's sizes."""
     from xl_jax.config import Model
-    from xl_jax.data.buckets import make_buckets
-    from xl_jax.data.rows import Word, word_rows
-    from xl_jax.finetune import Tuner
+    from xl_jax.config.finetune import Tuning
+    from xl_jax.finetune.buckets import make_buckets
+    from xl_jax.finetune.model import Tuned
+    from xl_jax.finetune.trainer import Tuner
     from xl_jax.tasks.ner import NER
-    from xl_jax.tuned import Tuned
-    from xl_jax.tuning import Tuning
+    from xl_jax.tasks.rows import Word, word_rows
 
     dropout = shape.dropout
     tuning = Tuning(
@@ -76,8 +76,8 @@ def our_arm(tuner: Any, plans: Iterator[Any]) -> Arm:
     import jax
     import jax.numpy as jnp
 
-    from xl_jax.finetune import Hyper
-    from xl_jax.tuned import flatten
+    from xl_jax.finetune.model import flatten
+    from xl_jax.finetune.trainer import Hyper
 
     tokens = jnp.ones((1, 1, 4), jnp.int32)
     init = jax.jit(lambda key: flatten(tuner.module.init(key, tokens, tokens[0])["params"]))
@@ -95,7 +95,7 @@ def our_arm(tuner: Any, plans: Iterator[Any]) -> Arm:
 
 def parts_of_epochs(tuner: Any, steps: int) -> Callable[[], Iterator[Any]]:
     """A function to an endless iterator of plans of `steps` full batches each."""
-    from xl_jax.data.buckets import Plan, make_plan
+    from xl_jax.finetune.buckets import Plan, make_plan
 
     def plans() -> Iterator[Any]:
         for epoch in range(1_000_000):

@@ -15,14 +15,14 @@ import numpy as np
 from tools.benchmarks.racing import race, spread
 from tools.benchmarks.step import shared_model
 from tools.benchmarks.torch_step import Arm, Shape
-from xl_jax.data.special import N_SPECIAL
+from xl_jax.tokens.special import N_SPECIAL
 
 
 def tiny_model() -> Any:
     """The model of configs/tiny.py, without its text."""
     from configs import tiny
     from xl_jax.config import from_dict
-    from xl_jax.model import SharedModel
+    from xl_jax.model.shared_model import SharedModel
 
     config = from_dict(tiny.get_config())
     possible = np.ones((2, 1024), bool)
@@ -31,7 +31,7 @@ def tiny_model() -> Any:
 
 def write_text(folder: Path, name: str, megabytes: int, vocab: int) -> Any:
     """A shard of about so many MB in parts of at most 100: lines of 8 to 49 pieces, repeated."""
-    from xl_jax.data import shards
+    from xl_jax.tokens import shards
 
     random = np.random.default_rng(0)
     lengths = random.integers(8, 50, 4096)
@@ -47,8 +47,8 @@ def write_text(folder: Path, name: str, megabytes: int, vocab: int) -> Any:
 def input_arms(model: Any, batches: Any) -> dict[str, Arm]:
     """Calls of the device on one batch again and again; making the batches; both, as in training.
     An arm's "step" is a call, `steps_per_call` steps."""
-    from xl_jax.data.prefetch import prefetch
-    from xl_jax.step import init_state, make_step
+    from xl_jax.batches.prefetch import prefetch
+    from xl_jax.training.step import init_state, make_step
 
     config = model.config
     train, state, at = make_step(model, config.steps), init_state(model), 0
@@ -85,7 +85,8 @@ def input_pipeline(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any
 
 def input_beside_step(args: argparse.Namespace, models: dict[str, Any]) -> list[dict[str, Any]]:
     """Windows/s of a step, of its input, and what the input adds to a step; records by round."""
-    from xl_jax.data.windows import Batches, make_windows
+    from xl_jax.batches.sampler import Batches
+    from xl_jax.batches.windows import make_windows
 
     records: list[dict[str, Any]] = []
     print(
@@ -126,9 +127,10 @@ def input_by_size(args: argparse.Namespace) -> list[dict[str, Any]]:
     Own memory is the peak of what Python and NumPy hold from opening the text on. Mapped pages are
     the system's: it takes them back when it needs them.
     """
+    from xl_jax.batches.sampler import Batches
+    from xl_jax.batches.windows import make_windows
     from xl_jax.config import Batch
-    from xl_jax.data import shards
-    from xl_jax.data.windows import Batches, make_windows
+    from xl_jax.tokens import shards
 
     steps, batch = args.rounds * args.steps, Batch()
 

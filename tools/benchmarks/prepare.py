@@ -19,10 +19,10 @@ import sentencepiece
 from tools.benchmarks.racing import race, spread
 from tools.benchmarks.torch_step import Arm, Shape
 from xl_jax.config import Config, Vocab
-from xl_jax.data import jobs, passes
-from xl_jax.data.corpora import open_corpora
-from xl_jax.data.prepare import prepare
-from xl_jax.data.source import all_documents
+from xl_jax.prepare import stages, workers
+from xl_jax.prepare.pipeline import prepare
+from xl_jax.text.corpora import open_corpora
+from xl_jax.text.documents import all_documents
 
 LINES_AT_ONCE = 1000  # of the bare loop
 FILE_MB = 100
@@ -60,15 +60,15 @@ def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[
     clock. The passes over the text are timed, not learning the vocabulary nor the report, which
     take a bounded time."""
     records: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as place, jobs.Processes(2) as two:
+    with tempfile.TemporaryDirectory() as place, workers.Processes(2) as two:
         folder = Path(place)
         write(folder / "text", lines, max(1, args.corpus_mb // 20))
         asked = config(str(folder / "text"), pieces)
         vocabulary = prepare(asked, folder / "data", lambda _: None).vocabulary
-        work = passes.Work(folder / "work", "", asked, 0)
-        parts = range(len(passes.opened(work).parts["x"]))
-        measured = passes.opened(work).measured("x")
-        every = [x for d in all_documents(passes.opened(work).corpora["x"].source) for x in d]
+        work = stages.Work(folder / "work", "", asked, 0)
+        parts = range(len(stages.opened(work).parts["x"]))
+        measured = stages.opened(work).measured("x")
+        every = [x for d in all_documents(stages.opened(work).corpora["x"].source) for x in d]
         megabytes = sum(len(x.encode()) + 1 for x in every) / 1e6
         processor = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.models["x"])
 
@@ -82,15 +82,15 @@ def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[
                 processor.encode(every[first : first + LINES_AT_ONCE], num_threads=1)
             return 0.0
 
-        def in_processes(run: jobs.Run, steps: int) -> float:
+        def in_processes(run: workers.Run, steps: int) -> float:
             start()
-            for function, indices in ((passes.measure, measured), (passes.encode, parts)):
+            for function, indices in ((stages.measure, measured), (stages.encode, parts)):
                 name = function.__name__
                 arguments = {f"{i}": (work, "x", i) for i in indices}
-                jobs.each(function, arguments, work.folder / name, run, name)
+                workers.each(function, arguments, work.folder / name, run, name)
             return 0.0
 
-        one = jobs.Processes(1)
+        one = workers.Processes(1)
         arms: dict[str, dict[str, Arm]] = {
             "core": {"theirs": bare, "ours": lambda steps: in_processes(one, steps)},
             "wall": {

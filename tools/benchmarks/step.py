@@ -22,8 +22,8 @@ from tools.benchmarks.torch_step import (
     gathered_arm,
     transformers_arm,
 )
-from xl_jax.data.special import N_SPECIAL
 from xl_jax.errors import InputError
+from xl_jax.tokens.special import N_SPECIAL
 
 LANGUAGES = (1, 8, 16)  # numbers of languages; as many slots as the last
 
@@ -37,7 +37,7 @@ def shared_model(
       InputError: rows that the languages cannot share evenly, or sizes that `Config` refuses.
     """
     from xl_jax.config import Batch, Config, Data, Model, Optim
-    from xl_jax.model import SharedModel
+    from xl_jax.model.shared_model import SharedModel
 
     slots = slots or len(languages)
     if shape.rows % slots:
@@ -69,8 +69,8 @@ def shared_model(
 
 def xl_jax_arm(shape: Shape, model: Any) -> Arm:
     """Our real step, all steps of a round in one call of the device, the state donated."""
-    from xl_jax.data.windows import Step
-    from xl_jax.step import init_state, make_step
+    from xl_jax.batches.sampler import Step
+    from xl_jax.training.step import init_state, make_step
 
     slots = model.config.batch.slots
     tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
@@ -111,7 +111,7 @@ def matmul_peaks(size: int, with_torch: bool) -> dict[str, Callable[[], float]]:
 
 def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Tokens/s of xl_jax and of the peers; records of every arm and round."""
-    from xl_jax.step import flops_per_step
+    from xl_jax.training.step import flops_per_step
 
     model = shared_model(shape, ("en",))
     makers: dict[str, Callable[[], Arm]] = {"xl_jax": lambda: xl_jax_arm(shape, model)}

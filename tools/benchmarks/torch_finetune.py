@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tools.benchmarks.torch_step import Shape, gathered_model
-from xl_jax.data.special import PAD
+from xl_jax.tokens.special import PAD
 
 IGNORED = -1  # a label that is not learnt
 Sentence = tuple[np.ndarray, np.ndarray]  # pieces with their first and last token; tags

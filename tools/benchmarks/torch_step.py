@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xl_jax.data.special import MASK, N_SPECIAL
+from xl_jax.tokens.special import MASK, N_SPECIAL
 
 Arm = Callable[[int], float]  # runs so many training steps to their end; loss of the last, in nats
 LR, CLIP = 1e-4, 5.0

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from xl_jax.atomic_files import replacing
 from xl_jax.errors import InputError
-from xl_jax.whole import replacing
 
 EPOCHS = 5
 WINDOW = 5

@@ -21,12 +21,12 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Bool, Float, Int
 
-from xl_jax.analysis.words import Spelled
-from xl_jax.data.shards import Shard
-from xl_jax.data.special import BOS, N_SPECIAL, PAD
-from xl_jax.data.windows import line_rows
-from xl_jax.heads import MaskedLM
-from xl_jax.whole import replacing
+from xl_jax.atomic_files import replacing
+from xl_jax.batches.windows import line_rows
+from xl_jax.model.mlm import MaskedLM
+from xl_jax.tokens.detokenize import Spelled
+from xl_jax.tokens.shards import Shard
+from xl_jax.tokens.special import BOS, N_SPECIAL, PAD
 
 TOKENS = 4096  # of a batch and device
 LINES_AT_ONCE = 8192  # sorted by length; an interrupted sum goes on from such a place

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from xl_jax.analysis.vectors import finite, unit
+from xl_jax.atomic_files import replacing
 from xl_jax.errors import InputError, unknown
-from xl_jax.randomness import Purpose, generator
-from xl_jax.whole import replacing
+from xl_jax.rng import Purpose, generator
 
 NORMALISATIONS = ("iterative", "centre", "none")
 ROTATIONS = ("procrustes", "identity", "random")

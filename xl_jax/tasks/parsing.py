@@ -13,12 +13,12 @@ from udtools import udeval
 from ufal.chu_liu_edmonds import chu_liu_edmonds
 
 from xl_jax.config import Model
-from xl_jax.data.rows import Rows, encode_words, word_rows
-from xl_jax.data.treebank import Tree, read, simple, write
-from xl_jax.data.vocab import Vocabulary
-from xl_jax.heads import Biaffine
-from xl_jax.tasks.task import Framing, Outputs, cross_entropy, inventory, numbers, unseen
-from xl_jax.tuning import Tuning
+from xl_jax.config.finetune import Tuning
+from xl_jax.tasks.conllu import Tree, read, simple, write
+from xl_jax.tasks.heads import Biaffine
+from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
+from xl_jax.tasks.task import Outputs, cross_entropy, inventory, numbers, unseen
+from xl_jax.tokens.vocabulary import Vocabulary
 
 __all__ = ["Arcs", "Parsing", "attachment", "official", "read", "spanning_tree"]
 

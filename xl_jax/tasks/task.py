@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,22 +12,12 @@ import optax
 from jaxtyping import Array, Float, Int, Real
 
 from xl_jax.config import Model
-from xl_jax.data.rows import Rows
-from xl_jax.data.vocab import Vocabulary
+from xl_jax.tasks.rows import Framing, Rows
+from xl_jax.tokens.vocabulary import Vocabulary
 
 Outputs = dict[str, Any]  # of the head: arrays [B, W, ...]
 Item = Any  # what the task's reader gives
 Answer = Any  # what the task makes of one item
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How a run's rows look: their first token, their length in tokens, its spaces (see `rows`)."""
-
-    first: int
-    length: int
-    long: str
-    spaces: str
 
 
 @runtime_checkable

@@ -1,0 +1,48 @@
+"""Sentence and word pairs whose translation is known."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.text_toy import make, write_text
+from xl_jax.errors import InputError
+from xl_jax.evaluate.pairs import dictionary_file, gold_sentences, sentence_files
+from xl_jax.prepare.pipeline import Prepared
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two languages that know each other's words."""
+    folder = tmp_path_factory.mktemp("two")
+    specs = {x: write_text(folder / x, 300, seed) for seed, x in enumerate("ab")}
+    return make(folder, specs, "joint")
+
+
+def test_gold_sentences_are_cut_to_one_length_without_repetitions(tmp_path: Path) -> None:
+    data = make(tmp_path, {"en": write_text(tmp_path / "a.txt", 900, 0), "tw": "twin:en"})
+    pairs = gold_sentences(data, "en", "tw", n=40, length=6)
+    assert pairs is not None and len(pairs.source) == 40 and pairs.aligned
+    assert set(pairs.source.lengths) == set(pairs.target.lengths) == {6}
+    assert len({pairs.source.line(i).tobytes() for i in range(40)}) == 40
+    assert gold_sentences(data, "en", "fr", n=40, length=6) is None
+
+
+def test_sentence_pairs_from_files(tmp_path: Path, two: Prepared) -> None:
+    (tmp_path / "x.a").write_text("la mi\n\nso re\n")
+    (tmp_path / "x.b").write_text("do fa\nti\nla la\n")
+    pairs = sentence_files(two, "a", "b", f"{tmp_path}/x.a,{tmp_path}/x.b")
+    assert len(pairs.source) == 2 and pairs.name == "x"
+    (tmp_path / "x.b").write_text("do fa\n")
+    with pytest.raises(InputError, match="x.a has 3 lines, .*x.b 1"):
+        sentence_files(two, "a", "b", f"{tmp_path}/x.a,{tmp_path}/x.b")
+    with pytest.raises(InputError, match="no such file"):
+        sentence_files(two, "a", "b", f"{tmp_path}/x.a,{tmp_path}/y.b")
+
+
+def test_word_pairs_from_a_dictionary(tmp_path: Path, two: Prepared) -> None:
+    (tmp_path / "d.txt").write_text("la mi\nla\tso\nre mi\n")
+    words = dictionary_file(two, "a", "b", str(tmp_path / "d.txt"))
+    assert words.answers.tolist() == [[0, 0], [0, 1], [1, 0]] and not words.aligned
+    (tmp_path / "d.txt").write_text("la mi\nla so re\n")
+    with pytest.raises(InputError, match=r"d.txt:2: 3 columns, expected two"):
+        dictionary_file(two, "a", "b", str(tmp_path / "d.txt"))

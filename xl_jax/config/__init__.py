@@ -1,0 +1,37 @@
+"""Every knob, once: of a run (`run`), of fine-tuning (`finetune`), and their way to and from
+ConfigDicts and JSON (`convert`)."""
+
+from xl_jax.config.convert import difference, from_dict, to_config_dict, to_dict
+from xl_jax.config.run import (
+    Anchors,
+    Batch,
+    Clean,
+    Config,
+    Data,
+    Masking,
+    Mesh,
+    Model,
+    Optim,
+    Probe,
+    Vocab,
+    pairs,
+)
+
+__all__ = [
+    "Anchors",
+    "Batch",
+    "Clean",
+    "Config",
+    "Data",
+    "Masking",
+    "Mesh",
+    "Model",
+    "Optim",
+    "Probe",
+    "Vocab",
+    "difference",
+    "from_dict",
+    "pairs",
+    "to_config_dict",
+    "to_dict",
+]

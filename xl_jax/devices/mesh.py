@@ -1,0 +1,128 @@
+"""Devices in three directions: `data` divides a step's slots, `fsdp` its rows and the parameters,
+`tensor` vocabulary, heads and the feed-forward width. One device is a mesh of one.
+
+Which axes divide a parameter is a rule like any other (`config.Mesh.rules`); XLA derives the
+communication from where arguments and results live.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from xl_jax.config import Batch, Config, Model
+from xl_jax.errors import InputError, unknown
+from xl_jax.rules import apply_rules, leaf_paths
+
+AXES = ("data", "fsdp", "tensor")
+
+
+def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
+    """The mesh of `config.mesh` over `devices` (default: the first ones of all processes').
+
+    Raises:
+      InputError: fewer devices than asked, a step that the mesh does not divide, or a backend that
+        lacks what the model asks for.
+    """
+    sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    devices = jax.devices() if devices is None else devices
+    need = int(np.prod(sizes))
+    text = "mesh " + " x ".join(f"{a} {n}" for a, n in zip(AXES, sizes, strict=True))
+    if need > len(devices):
+        raise InputError(f"{text} needs {need} devices; there are {len(devices)}")
+    if jax.process_count() > 1 and need < len(devices):
+        raise InputError(
+            f"{text} uses {need} of {len(devices)} devices: several processes have to use all"
+        )
+    if jax.process_count() > config.batch.slots:
+        raise InputError(
+            f"{jax.process_count()} processes are more than a step's slots, batch.slots = "
+            f"{config.batch.slots}"
+        )
+    _check_batch(config.batch, text, *sizes[:2])
+    check_backend(config.model, devices[0])
+    return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:need])
+
+
+def one_device(device: Any = None) -> Mesh:
+    """A mesh of one device (of this process), whatever the run trained on."""
+    devices = [device or jax.local_devices()[0]]
+    return jax.make_mesh((1, 1, 1), AXES, (AxisType.Auto,) * 3, devices=devices)
+
+
+def check_backend(model: Model, device: Any) -> None:
+    """Raises InputError: `device` lacks the attention or the number format that the model names."""
+    if model.attention == "cudnn" and device.platform != "gpu":
+        raise InputError(
+            f"model.attention = 'cudnn' needs an NVIDIA GPU, this is {device.platform}: use 'xla'"
+        )
+    capability = getattr(device, "compute_capability", "")
+    if model.dtype == "bfloat16" and capability and float(capability) < 8:
+        raise InputError(
+            f"model.dtype = 'bfloat16' needs a GPU of compute capability 8.0 or more, {device} has "
+            f"{capability}: use 'float32'"
+        )
+
+
+def _check_batch(batch: Batch, text: str, data: int, fsdp: int) -> None:
+    for name, size, axis, n in (
+        ("slots", batch.slots, "data", data),
+        ("rows", batch.rows, "fsdp", fsdp),
+    ):
+        if size % n:
+            raise InputError(
+                f"{text}: batch.{name} = {size} is not a multiple of mesh.{axis} = {n}"
+            )
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """The same on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
+    """The sharding of every stacked leaf [variants, ...], by `config.Mesh.rules`. Variants are
+    never divided: languages stay in one place.
+
+    Raises:
+      InputError: rules that do not fit, an unknown axis, a dimension that its axis does not divide.
+    """
+    axes = apply_rules(rules, params, "mesh.rules")
+    leaves = jax.tree.leaves(params)
+    structure: Any = jax.tree.structure(params)
+    chosen = structure.flatten_up_to(axes)
+    return structure.unflatten(
+        [
+            NamedSharding(mesh, PartitionSpec(None, *_checked(mesh, path, leaf.shape[1:], each)))
+            for path, leaf, each in zip(leaf_paths(params), leaves, chosen, strict=True)
+        ]
+    )
+
+
+def _checked(mesh: Mesh, path: str, shape: tuple[int, ...], axes: Any) -> tuple[str | None, ...]:
+    axes = tuple(axes)
+    if len(axes) > len(shape):
+        raise InputError(f"mesh.rules: {path} has {len(shape)} dimensions, the rule names {axes}")
+    for size, axis in zip(shape, axes, strict=False):
+        if axis is None:
+            continue
+        if axis not in AXES:
+            raise unknown(f"axis in mesh.rules for {path}", axis, AXES)
+        if size % mesh.shape[axis]:
+            raise InputError(
+                f"{path}: a dimension of {size} is not a multiple of mesh.{axis} = "
+                f"{mesh.shape[axis]}"
+            )
+    return axes
+
+
+def like_params(shardings: Any, params: Any, moments: Any, mesh: Mesh) -> Any:
+    """Shardings of an optimiser state: a moment is where its parameter is, a count everywhere."""
+
+    def leaf(sharding: NamedSharding, param: Any, state: Any) -> Any:
+        return jax.tree.map(
+            lambda x: sharding if x.shape == param.shape else everywhere(mesh), state
+        )
+
+    return jax.tree.map(leaf, shardings, params, moments)

@@ -1,0 +1,92 @@
+"""NER and parsing through a map (paper 5.1.2): for each layer, a task model on the source encoder's
+first layers, frozen, with four new layers above; at test the target encoder's first layers stand in
+their place, as they are, mapped, or mapped at random. An untrained source encoder meets the
+untrained target encoder, through the map between the two.
+
+The map of a layer takes target states to source states. It is learnt from contextual words of
+parallel text that translate each other, a word being its first piece, as in the tasks.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xl_jax import atomic_files
+from xl_jax.config.finetune import Tuning
+from xl_jax.errors import InputError
+from xl_jax.evaluate.context import Probe, Record
+from xl_jax.evaluate.word_maps import word_maps
+from xl_jax.finetune.language_view import View, run_views
+from xl_jax.finetune.transfer import Transfer
+from xl_jax.runs.run_directory import Run
+from xl_jax.training.step import init_state
+
+NEW_LAYERS = 4
+KINDS = {"own": "none", "mapped": "procrustes", "random": "random"}  # names of the target's views
+
+
+def through_map(
+    probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
+) -> tuple[list[Record], Path]:
+    """Trains and scores what is not there yet, layer by layer.
+
+    Returns:
+      The records, and the file eval/TASK-map-DIGEST.json that they were written to.
+
+    Raises:
+      InputError, Interrupted, FloatingPointError: see `Transfer`.
+    """
+    ((source, target),) = probe.language_pairs()
+    maps = {encoder: word_maps(probe, source, target, encoder) for encoder in tuning.encoders}
+    run = probe.target.run
+    params = {"trained": run.trained()[1], "untrained": init_state(run.model).params}
+    records: list[Record] = []
+    for layer, encoder in itertools.product(probe.layers, tuning.encoders):
+        asked = dataclasses.replace(
+            tuning,
+            source=source,
+            encoders=(encoder,),
+            layer=layer,
+            new_layers=tuning.new_layers or NEW_LAYERS,
+            freeze="all",
+        )
+        given = {}
+        for name, kind in KINDS.items():
+            view = _view(run, target, params[encoder], asked)
+            if kind in maps[encoder]:
+                view = dataclasses.replace(view, affine=maps[encoder][kind][layer].affine())
+            given[f"{target}.{name}-{encoder}-{probe.of_maps}"] = view
+        asked = _tests(asked, source, target, list(given))
+        transfer = Transfer(probe.run, asked, given, log)
+        transfer.run_all()
+        for record in transfer.records():
+            name, _, rest = record["target"].partition(".")
+            how = KINDS[rest.partition("-")[0]] if rest else "none"
+            records.append({**record, "layer": layer, "target": name, "map": how})
+    path = probe.run.folder / "eval" / f"{tuning.task}-map-{probe.of_maps}.json"
+    written = {"run": probe.run.folder.name, "task": tuning.task, "asked": probe.asked}
+    atomic_files.write(
+        path, json.dumps({**written, "records": records}, indent=1, default=str) + "\n"
+    )
+    return records, path
+
+
+def _view(run: Run, language: str, params: Any, tuning: Tuning) -> View:
+    """The target's own view: of its own run, no leaf of which fine-tuning moves."""
+    own = dataclasses.replace(tuning, source=language)
+    return dataclasses.replace(run_views(run, own, params)[language], shared=frozenset())
+
+
+def _tests(tuning: Tuning, source: str, target: str, names: Sequence[str]) -> Tuning:
+    """The target's test data under every name of its views."""
+    given = tuning.test
+    specs = dict.fromkeys((source, target), given) if isinstance(given, str) else dict(given)
+    if target not in specs:
+        raise InputError(f"{tuning.task}: no test data of {target}: give --data.test")
+    test = {x: specs[target].replace("{language}", target) for x in names}
+    if source in specs:
+        test[source] = specs[source].replace("{language}", source)
+    return dataclasses.replace(tuning, test=test, targets=tuple(names))

@@ -1,0 +1,134 @@
+"""A twin and its base, whose every token has a known translation: word alignment, word translation,
+sentence retrieval, and the multilinguality score of Dufter and Schuetze (2020; reference 6.1), for
+every checkpoint that the run kept."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from xl_jax.analysis.bootstrap import interval, mean_interval, resample
+from xl_jax.analysis.retrieval import chance, retrieve
+from xl_jax.analysis.word_alignment import link_scores, mutual_links
+from xl_jax.evaluate.context import Probe, Record
+from xl_jax.evaluate.pairs import Pairs
+from xl_jax.tokens.shards import Shard
+
+ALIGNED = 500  # sentences
+
+
+def twins(probe: Probe) -> Iterator[Record]:
+    """Every score by layer and checkpoint; the multilinguality score is the mean of retrieval and
+    translation, over both directions, at their two layers (the embeddings and two thirds up) and
+    over all layers."""
+    run = probe.run
+    untrained = (0, probe.source.views["untrained"])
+    checkpoints = [untrained, *probe.steps(probe.source)]
+    for source, target in probe.language_pairs():
+        sentences, words = probe.sentences(source, target), probe.words(source, target)
+        if sentences is None or words is None:
+            continue
+        for step, views in checkpoints:
+            common: Record = {
+                "source": source,
+                "target": target,
+                "model": "trained" if step else "untrained",
+                "seed": run.config.seed,
+                "step": step,
+            }
+            parts = []
+            for metric, pairs in (("retrieval", sentences), ("translation", words)):
+                parts.append(_hits(probe, views, source, target, pairs))
+                for layer, hits in enumerate(parts[-1]):
+                    low, high = mean_interval(hits, 0)
+                    yield {
+                        "metric": f"twins_{metric}",
+                        "layer": layer,
+                        "value": float(hits.mean()),
+                        "low": low,
+                        "high": high,
+                        "chance": chance(pairs.answers, len(pairs.source), len(pairs.target))[0],
+                        "n": len(pairs.source),
+                        "data": pairs.name,
+                        **common,
+                    }
+            gold = _gold_links(probe, source, target)
+            if gold is not None:
+                for layer, scores in enumerate(_alignment(probe, views, source, target, gold)):
+                    more = {"layer": layer, "data": "gold sentences", **scores}
+                    yield {"metric": "word_alignment", **more, **common}
+            top = len(parts[0]) - 1
+            theirs = [0, round(2 * top / 3)]  # 0 and 8 of 12
+            for name, chosen in (("theirs", theirs), ("all", list(range(top + 1)))):
+                value, low, high = _multilinguality([hits[chosen].mean(0) for hits in parts])
+                yield {
+                    "metric": "multilinguality",
+                    "layers": name,
+                    "of_layers": chosen,
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                    **common,
+                }
+
+
+def _hits(probe: Probe, views: Any, source: str, target: str, pairs: Pairs) -> np.ndarray:
+    """[layers, items]: whether the right answer is the nearest, mean of both directions."""
+    x = probe.source.extractor.sentences(views[source], pairs.source)
+    y = probe.source.extractor.sentences(views[target], pairs.target)
+    found = [retrieve(a, b, pairs.answers) for a, b in zip(x, y, strict=True)]
+    return np.asarray([np.mean([places.hits() for places in both], axis=0) for both in found])
+
+
+def _multilinguality(parts: list[np.ndarray]) -> tuple[float, float, float]:
+    """(mean of the parts' means, low, high): sentences and words are drawn apart."""
+    totals = [resample(hits[:, None], 0, stream)[:, 0] for stream, hits in enumerate(parts)]
+    drawn = np.mean([t / len(hits) for t, hits in zip(totals, parts, strict=True)], axis=0)
+    low, high = interval(drawn)
+    return float(np.mean([hits.mean() for hits in parts])), float(low), float(high)
+
+
+def _alignment(
+    probe: Probe, views: Any, source: str, target: str, gold: list[np.ndarray]
+) -> Iterator[Record]:
+    """By layer, the scores of mutual nearest tokens. Chance: a random target for each token."""
+    sides = []
+    for language in (source, target):
+        lines = _first(probe.run.data.gold[language])
+        room = probe.run.config.model.positions - 2
+        sizes = [min(len(line), room) for line in lines]
+        parts = [np.arange(len(line)) for line in lines]
+        found = probe.source.extractor.words(views[language], lines, parts)
+        starts = np.cumsum([0, *map(len, parts)])[:-1]
+        sides.append([found.vectors[:, s : s + n] for s, n in zip(starts, sizes, strict=True)])
+    lengths = [y.shape[1] for y in sides[1]]
+    cut = [
+        g[(g[:, 0] < x.shape[1]) & (g[:, 1] < y.shape[1])]
+        for g, x, y in zip(gold, *sides, strict=True)
+    ]
+    for layer in range(sides[0][0].shape[0]):
+        x, y = ([item[layer] for item in side] for side in sides)
+        scores = link_scores(mutual_links(x, y), cut)
+        value = scores.pop("f1")
+        chance = len(lengths) / sum(lengths)  # expected hits over links, one a token
+        yield {"value": value, **scores, "chance": chance, "n": len(lengths)}
+
+
+def _gold_links(probe: Probe, source: str, target: str) -> list[np.ndarray] | None:
+    """The links of the first gold sentences; None for languages that are no twins."""
+    data = probe.run.data
+    if not {source, target} <= data.gold.keys() or not {source, target} & data.order.keys():
+        return None
+    links = []
+    for i, line in enumerate(_first(data.gold[source])):
+        base = [
+            np.asarray(data.order[x].line(i)) if x in data.order else np.arange(len(line))
+            for x in (source, target)
+        ]  # for each token, the place in the base's sentence
+        back = np.argsort(base[1])
+        links.append(np.stack([np.arange(len(line)), back[base[0]]], 1))
+    return links
+
+
+def _first(lines: Shard) -> Shard:
+    return lines.first_lines(ALIGNED)

@@ -1,0 +1,124 @@
+"""A run's model: the plain module, and the mask that says how languages share its parameters."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xl_jax.config import Config
+from xl_jax.errors import InputError
+from xl_jax.model import sharing
+from xl_jax.model.masking import Pools, make_pools
+from xl_jax.model.mlm import MaskedLM
+from xl_jax.rng import Purpose, key
+from xl_jax.tokens.special import N_SPECIAL
+from xl_jax.tokens.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class SharedModel:
+    """One language's module, its shapes, and the sharing mask over them. No parameters inside."""
+
+    config: Config
+    vocab_size: int
+    possible: np.ndarray  # bool[languages, V]: pieces that the language's text can become
+    seen: np.ndarray  # bool[languages, V]: ordinary pieces that occur in its training text
+    special_offset: tuple[int, ...] = ()  # by language, where it has special tokens of its own
+
+    @cached_property
+    def module(self) -> MaskedLM:
+        return MaskedLM(self.config.model, self.vocab_size)
+
+    @cached_property
+    def template(self) -> Any:
+        """Shapes of one language's parameters."""
+        return jax.eval_shape(self._init_one, jax.random.key(0))
+
+    @cached_property
+    def mask(self) -> sharing.Mask:
+        c = self.config
+        rules = sharing.preset(c.sharing) if isinstance(c.sharing, str) else c.sharing
+        if c.model.language_embedding:
+            rules = (("embed/language", "private"), *rules)
+        mask = sharing.make_mask(rules, self.template, c.languages)
+        if c.vocab.mode == "local" and len(c.languages) > 1:
+            for path in ("embed/token", "mlm/bias"):
+                top, leaf = path.split("/")
+                if len(set(mask[top][leaf])) < len(c.languages):
+                    raise InputError(
+                        f"vocab.mode = 'local' gives each language its own numbering, but {path} "
+                        "is shared: make it private (preset sep_emb) or use mode 'disjoint'"
+                    )
+        return mask
+
+    @cached_property
+    def components(self) -> tuple[np.ndarray, Any]:
+        return sharing.components(self.template, self.mask, len(self.config.languages))
+
+    @cached_property
+    def allowed(self) -> np.ndarray:
+        """bool[languages, V]: the pieces that the output softmax of each language ranges over."""
+        if self.config.model.softmax == "own" or self.config.vocab.mode == "local":
+            return self.possible
+        return np.broadcast_to(self.possible.any(0), self.possible.shape)
+
+    @cached_property
+    def pools(self) -> Pools:
+        return make_pools(self.seen, self.config.masking.pool)
+
+    def view(self, params: sharing.Params, language: int | jax.Array) -> Any:
+        """One language's ordinary tree of the stacked `params`; `language` may be traced.
+
+        Its special tokens stand in the table's first rows, where every batch expects them.
+        """
+        view = sharing.select(params, self.mask, language)
+        if not any(self.special_offset):
+            return view
+        table, start = view["embed"]["token"], jnp.asarray(self.special_offset)[language]
+        own = jax.lax.dynamic_slice_in_dim(table, start, N_SPECIAL)
+        return {**view, "embed": {**view["embed"], "token": table.at[:N_SPECIAL].set(own)}}
+
+    def init(self) -> sharing.Params:
+        """Stacked parameters at step 0, a function of the config's seed."""
+        equal = self.config.private_init == "equal"
+        start = key(self.config.seed, Purpose.INIT)
+        return sharing.init(self._init_one, self.mask, start, equal)
+
+    def _init_one(self, start: jax.Array) -> Any:
+        tokens = jnp.zeros((1, 4), jnp.int32)
+        return self.module.init(
+            start, tokens, tokens == 0, tokens[:, :1], jnp.ones(self.vocab_size, bool)
+        )["params"]
+
+    def describe(self) -> str:
+        """The printable partition: every leaf, its shape, who shares it; then the totals."""
+        languages = self.config.languages
+        totals = sharing.count(self.template, self.mask, languages)
+        lines = [sharing.table(self.template, self.mask, languages)]
+        lines.append(", ".join(f"{name} {n:,}" for name, n in totals.items()) + " parameters")
+        return "\n".join(lines)
+
+
+def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> SharedModel:
+    """The model of a run. `counts` int[languages, V] are the pieces' training occurrences.
+
+    Raises:
+      InputError: a sharing rule that does not fit, or a local vocabulary with shared embeddings.
+    """
+    seen = counts > 0
+    seen[:, :N_SPECIAL] = False
+    possible = np.stack([vocabulary.possible(language) for language in config.languages])
+    offsets = tuple(vocabulary.special_offset[language] for language in config.languages)
+    model = SharedModel(config, vocabulary.size, possible, seen, offsets)
+    _ = model.mask
+    return model
+
+
+def check_sharing(config: Config) -> None:
+    """Raises InputError for a sharing mask that cannot work, before any text is read."""
+    size = config.vocab.size  # the mask does not depend on the number of pieces
+    every = np.ones((len(config.languages), size), bool)
+    _ = SharedModel(config, size, every, every).mask

@@ -1,0 +1,176 @@
+"""The run directory: what a run was asked, its tokens, its checkpoints, its results.
+
+config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.png
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from xl_jax import atomic_files
+from xl_jax.config import Config, difference, from_dict, to_dict
+from xl_jax.devices.mesh import make_mesh, one_device
+from xl_jax.devices.multihost import first_alone, is_first
+from xl_jax.errors import InputError, unknown
+from xl_jax.model import sharing
+from xl_jax.model.shared_model import SharedModel, check_sharing, make_model
+from xl_jax.prepare.pipeline import Prepared, prepare
+from xl_jax.rules import leaf_paths
+from xl_jax.runs.checkpoint import Checkpoints
+from xl_jax.training.step import State, state_shapes
+
+# Fields that say how a run is trained, not what: the state goes on under others.
+HOW = re.compile(
+    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An opened run directory."""
+
+    folder: Path
+    config: Config
+    data: Prepared
+    model: SharedModel
+
+    @property
+    def name(self) -> str:
+        """What was shared, and for how long, for titles."""
+        sharing = self.config.sharing
+        name = sharing if isinstance(sharing, str) else "own sharing rules"
+        return f"{name}, {self.config.steps:,} steps"
+
+    def checkpoints(self, log: Callable[[str], None] = print) -> Checkpoints:
+        """The newest steps."""
+        return Checkpoints(self.folder / "checkpoints", self.config.keep, log, about=self.about)
+
+    def best(self, log: Callable[[str], None] = print) -> Checkpoints:
+        """The step of the smallest held-out perplexity of the language `config.best`."""
+        return Checkpoints(self.folder / "best", 1, log, best=True, about=self.about)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the state of this run means: written into its checkpoints."""
+        template, mask = self.model.template, self.model.mask
+        structure: Any = jax.tree.structure(template)
+        leaves = zip(leaf_paths(template), structure.flatten_up_to(mask), strict=True)
+        return {"vocabulary": self.data.vocabulary.digest, "mask": dict(leaves)}
+
+    def language(self, name: str) -> int:
+        """The number of a language of this run.
+
+        Raises:
+          InputError: the run does not have it; names those it has.
+        """
+        if name not in self.config.languages:
+            raise unknown(f"language in {self.folder}", name, self.config.languages)
+        return self.config.languages.index(name)
+
+    def views(self, params: sharing.Params) -> dict[str, Any]:
+        """Every language's ordinary tree of the stacked `params`."""
+        names = enumerate(self.config.languages)
+        return {x: self.model.view(params, i) for i, x in names}
+
+    def trained(self) -> tuple[int, sharing.Params]:
+        """(step, stacked parameters), on one device, of the newest whole checkpoint, or of the best
+        one where the config names a language to judge by and training has judged.
+
+        Raises:
+          InputError: there is none.
+        """
+        where = one_device()
+        found = restore(self, where, best=True) if self.config.best else None
+        found = found or restore(self, where)
+        if found is None:
+            raise InputError(f"{self.folder}: no checkpoint yet; train first: python train.py")
+        step, state = found
+        return step, state.params
+
+
+def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> Run:
+    """The run directory for `config`: opened if it is there, made otherwise. A run may go on with
+    another mesh, the same slots in more or fewer sequential parts, and what else `HOW` names.
+
+    Raises:
+      InputError: it holds a run of another config (with the differing fields); it cannot be
+        written; or bad input.
+    """
+    path = folder / "config.json"
+    asked = to_dict(config)
+    if path.exists():
+        there = to_dict(from_dict(json.loads(path.read_text())))  # with defaults of new fields
+        lines = [x for x in difference(_slots(there), _slots(asked)) if not HOW.match(x)]
+        if lines:
+            raise InputError(
+                f"{folder} holds a run of another config: {'; '.join(lines)}. "
+                "Name another directory with --workdir"
+            )
+    make_mesh(config)
+    check_sharing(config)
+    _check_writable(folder)
+
+    def open_it() -> Run:
+        run = _open(folder, config, log)
+        if is_first():
+            atomic_files.write(path, json.dumps(asked, indent=1) + "\n")
+        return run
+
+    return first_alone(open_it, f"preparing {folder}")
+
+
+def load(folder: Path, log: Callable[[str], None] = print) -> Run:
+    """An existing run directory.
+
+    Raises:
+      InputError: there is none.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder} is no run directory: {path.name} is not there")
+    config = from_dict(json.loads(path.read_text()))
+    if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
+        xla = replace(config.model, attention="xla")  # the same function, on any machine
+        config = replace(config, model=xla)
+    return _open(folder, config, log)
+
+
+def restore(
+    run: Run, mesh: Mesh, log: Callable[[str], None] = print, best: bool = False
+) -> tuple[int, State] | None:
+    """(step, state) of the newest whole checkpoint (or the best one), on `mesh`; None: no step."""
+    if not (run.folder / ("best" if best else "checkpoints")).exists():
+        return None
+    checkpoints = run.best(log) if best else run.checkpoints(log)
+    found = checkpoints.restore(state_shapes(run.model, mesh))
+    checkpoints.close()
+    return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _slots(config: dict[str, Any]) -> dict[str, Any]:
+    """With all slots of a step side by side: how many go at once does not matter."""
+    batch = config["batch"]
+    slots = batch["accum"] * batch["slots"]
+    return {**config, "batch": {**batch, "accum": 1, "slots": slots}}
+
+
+def _open(folder: Path, config: Config, log: Callable[[str], None]) -> Run:
+    where = Path(config.data.dir) if config.data.dir else folder / "data"
+    data = prepare(config, where, log)
+    return Run(folder, config, data, make_model(config, data.vocabulary, data.counts))

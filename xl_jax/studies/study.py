@@ -1,0 +1,137 @@
+"""A study: many runs of one command, and where each of them stands.
+
+study.json   what was asked, and each run's state     runs/NAME/seed0/   run directories
+data/        tokens, made once for all runs           runs/NAME/seed0.log
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from xl_jax import atomic_files
+from xl_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is run: every setting (a name and its flags) with every seed, on one config file."""
+
+    title: str
+    config: str
+    settings: Mapping[str, list[str]]
+    seeds: tuple[int, ...]
+
+    def runs(self, folder: Path) -> list["StudyRun"]:
+        """Every run, seed by seed, so that an early look has all settings."""
+        data = f"--config.data.dir={folder / 'data'}"
+        return [
+            StudyRun(
+                setting,
+                seed,
+                folder / "runs" / re.sub(r"\W+", "_", setting).strip("_") / f"seed{seed}",
+                (f"--config={self.config}", *flags, f"--config.seed={seed}", data),
+            )
+            for seed in self.seeds
+            for setting, flags in self.settings.items()
+        ]
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    setting: str
+    seed: int
+    folder: Path
+    flags: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The tidy records of a finished run."""
+        paths = sorted((self.folder / "eval").glob("*.json"))
+        return [r for path in paths for r in json.loads(path.read_text())["records"]]
+
+
+class StudyFolder:
+    """The study directory: `study.json` is rewritten whole whenever a run changes its state."""
+
+    def __init__(self, study: Study, folder: Path):
+        """Raises InputError: the folder holds another study."""
+        self.study, self.folder, self.path = study, folder, folder / "study.json"
+        self.runs = study.runs(folder)
+        asked = json.loads(json.dumps(asdict(study)))
+        self.state = {run.name: "waiting" for run in self.runs}
+        if self.path.exists():
+            written = json.loads(self.path.read_text())
+            if written["study"] != asked:
+                raise InputError(f"{folder} holds another study; name another directory with --out")
+            self.state |= {k: v for k, v in written["state"].items() if v == "done"}
+        self.asked = asked
+
+    def write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"study": self.asked, "state": self.state}, indent=1)
+        atomic_files.write(self.path, text + "\n")
+
+    def run_all(self, parallel: int, done: Callable[[StudyRun], None]) -> list[StudyRun]:
+        """Runs what is not done, `parallel` at a time, each on a core of its own; returns the runs
+        that failed. `done` is called as each one ends."""
+        todo = [run for run in self.runs if self.state[run.name] != "done"]
+        cores: SimpleQueue[int] = SimpleQueue()
+        for core in range(parallel):
+            cores.put(core)
+
+        def execute(run: StudyRun) -> int:
+            core = cores.get()
+            try:
+                return _train(run, core)
+            finally:
+                cores.put(core)
+
+        failed = []
+        with ThreadPoolExecutor(parallel) as pool:
+            futures = {pool.submit(execute, run): run for run in todo}
+            for future in as_completed(futures):
+                run = futures[future]
+                self.state[run.name] = "failed" if future.result() else "done"
+                failed += [run] if future.result() else []
+                self.write()
+                done(run)
+        return failed
+
+    def records(self) -> dict[str, list[list[dict[str, Any]]]]:
+        """setting -> records of each finished seed; settings without one are left out."""
+        found: dict[str, list[list[dict[str, Any]]]] = {}
+        for run in self.runs:
+            if self.state[run.name] == "done":
+                found.setdefault(run.setting, []).append(run.records())
+        return {name: found[name] for name in self.study.settings if name in found}
+
+
+def _train(run: StudyRun, core: int) -> int:
+    """`train.py` in a process of its own; its output in the run's log. Returns the exit code."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "train.py", *run.flags, f"--workdir={run.folder}"]
+    environment = dict(os.environ)
+    if hasattr(os, "sched_setaffinity"):  # Linux: one core a run, so that they do not wait
+        allowed = sorted(os.sched_getaffinity(0))
+        pinned = str(allowed[core % len(allowed)])
+        program = f"import os; os.sched_setaffinity(0, {{{pinned}}}); "
+        program += "import sys, runpy; sys.argv = sys.argv[1:]; "
+        program += "sys.path.insert(0, ''); runpy.run_path(sys.argv[0], run_name='__main__')"
+        command = [sys.executable, "-c", program, *command[1:]]
+    with run.log.open("a") as log:
+        return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode

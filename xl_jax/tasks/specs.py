@@ -1,0 +1,107 @@
+"""Labelled data sets by a short spec, as corpora are named (see `corpora`):
+
+files:GLOB#key=value,key=value              text files, in the order of their names
+tfds:NAME/CONFIG[:VERSION]:SPLIT#key=value  a set of TensorFlow Datasets, read without TensorFlow
+
+Keys of every spec: skip = N, without the first N items; take = N, only the first N of the rest.
+Readers add theirs.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xl_jax.errors import InputError, unknown
+
+T = TypeVar("T")
+SCHEMES = ("files", "tfds")
+PARTS = ("skip", "take")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed spec; `text` is the whole of it, for messages."""
+
+    text: str
+    scheme: str
+    path: str
+    keys: dict[str, str]
+
+    def take(self, items: Iterable[T]) -> list[T]:
+        """The items that are asked for.
+
+        Raises:
+          InputError: there is none.
+        """
+        for name in PARTS:
+            if not self.keys.get(name, "0").isdigit():
+                raise InputError(f"{self.text}: {name} = {self.keys[name]!r} is not a number")
+        first = int(self.keys.get("skip", 0))
+        end = first + int(self.keys["take"]) if "take" in self.keys else None
+        kept = list(islice(items, first, end))
+        if not kept:
+            raise InputError(f"{self.text}: no item")
+        return kept
+
+
+def parse(text: str, keys: Sequence[str] = ()) -> Spec:
+    """Raises InputError: an unknown scheme, or a key that is not in `keys` or `PARTS`."""
+    scheme, found, rest = text.partition(":")
+    if not found or scheme not in SCHEMES:
+        raise unknown(f"scheme of the data {text!r}", scheme, SCHEMES)
+    path, _, tail = rest.partition("#")
+    values = {}
+    for item in filter(None, tail.split(",")):
+        name, found, value = item.partition("=")
+        if not found or name not in (*PARTS, *keys):
+            raise unknown(f"key in the data {text!r}", name, (*PARTS, *keys))
+        values[name] = value
+    return Spec(text, scheme, path, values)
+
+
+def files(spec: Spec) -> list[Path]:
+    """Raises InputError: no file matches."""
+    paths = sorted(map(Path, glob.glob(os.path.expanduser(spec.path), recursive=True)))
+    if not paths:
+        raise InputError(f"{spec.text}: no file matches {spec.path!r}")
+    return paths
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without its end) of every line of a UTF-8 file.
+
+    Raises:
+      InputError: a line that is not UTF-8 (file:line).
+    """
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}:{number}: not UTF-8 ({error.reason})") from error
+            yield number, text.rstrip("\r\n")
+
+
+def records(spec: Spec) -> tuple[Any, Iterator[dict[str, Any]]]:
+    """(features, records) of a TFDS split, which must have been downloaded and prepared.
+
+    Raises:
+      InputError: no split named; see `tfds.Examples`.
+    """
+    from xl_jax.text.tfds import Examples
+
+    if not re.search(r":\D", spec.path):
+        raise InputError(f"{spec.text}: which split? name it as in tfds:{spec.path}:test")
+    examples = Examples(spec.path)
+    decode = examples.features.deserialize_example_np
+    return examples.features, map(decode, examples.records(0, len(examples)))
+
+
+def text(value: Any) -> str:
+    """A string out of what TFDS gives: bytes, or a string."""
+    return value.decode() if isinstance(value, bytes) else str(value)
