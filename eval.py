@@ -50,7 +50,7 @@ TARGET = flags.DEFINE_string("target", None, "Target language (default: each of 
 OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
 LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
-PROBE = (  # what comes after the dot is the name of a field of `config.Probe`
+PROBE = (  # what comes after the dot is the name of a field of `config.EvalOptions`
     SOURCE,
     TARGET,
     MAP,
@@ -123,8 +123,7 @@ def _number(text: str) -> int:
 
 def transfer(run: Any, other: Any) -> None:
     from xl_jax.finetune.transfer import test_specs
-    from xl_jax.report.mapped import show_mapped
-    from xl_jax.report.transfer import show
+    from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
 
     if other and not MAP.value:

@@ -9,7 +9,17 @@ was 891 with 24 rows of 64 tokens a slot and 213 with 48 rows of 24 (unigrams: 1
 
 from ml_collections import config_dict
 
-from xl_jax.config import Batch, Config, Data, Masking, Model, Optim, Probe, Vocab, to_config_dict
+from xl_jax.config import (
+    Batch,
+    Config,
+    Data,
+    EvalOptions,
+    Masking,
+    Model,
+    Optim,
+    Vocab,
+    to_config_dict,
+)
 
 
 def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
@@ -42,6 +52,6 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
             masking=Masking(rate=0.3, pool="own"),
             batch=Batch(slots=2, rows=48, draw="systematic"),
             optim=Optim(lr=2e-3, schedule="cosine", warmup=200),
-            probe=Probe(),
+            probe=EvalOptions(),
         )
     )

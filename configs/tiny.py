@@ -9,7 +9,17 @@ softmax over the row's own language. None of these is XLM's choice.
 
 from ml_collections import config_dict
 
-from xl_jax.config import Batch, Config, Data, Masking, Model, Optim, Probe, Vocab, to_config_dict
+from xl_jax.config import (
+    Batch,
+    Config,
+    Data,
+    EvalOptions,
+    Masking,
+    Model,
+    Optim,
+    Vocab,
+    to_config_dict,
+)
 
 
 def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
@@ -42,6 +52,6 @@ def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
             masking=Masking(pool="own"),
             batch=Batch(slots=2, rows=32, draw="systematic"),
             optim=Optim(lr=2e-3, schedule="constant", warmup=200),
-            probe=Probe(sentences=1000, length=16, words=1000),
+            probe=EvalOptions(sentences=1000, length=16, words=1000),
         )
     )

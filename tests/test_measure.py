@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xl_jax.analysis.procrustes import load
-from xl_jax.config import Batch, Config, Data, Model, Optim, Probe, Vocab
+from xl_jax.config import Batch, Config, Data, EvalOptions, Model, Optim, Vocab
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate.context import Probe as Probed
@@ -49,7 +49,7 @@ def untrained(place: Path, sharing: str, width: int = 16, seed: int = 0) -> Run:
         ),
         batch=Batch(slots=2, rows=4),
         optim=Optim(lr=1e-2, schedule="cosine", warmup=2),
-        probe=Probe(sentences=40, words=30),
+        probe=EvalOptions(sentences=40, words=30),
     )
     quiet: dict[str, Any] = {"log": lambda _: None}
     run = run_directory.start(config, place / f"{sharing}{width}{seed}", **quiet)
@@ -105,7 +105,7 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
 def test_answers_are_kept_one_file_a_question(same: Run) -> None:
     own = measure(same, ("translation",))
     assert own.files == [same.folder / "eval/translation.json"]
-    other = measure(same, ("translation",), asked=Probe(words=20))
+    other = measure(same, ("translation",), asked=EvalOptions(words=20))
     assert other.files != own.files and other.records[0]["n"] == 20
     written = json.loads(own.files[0].read_text())
     written["records"] = written["records"][:1]
@@ -124,7 +124,7 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> No
     (place / "map").write_text("\n".join(lines[:30]) + "\n")
     (place / "test").write_text("\n".join(lines[30:]) + "\n")
     files = f"{place}/map,{place}/map", f"{place}/test,{place}/test"
-    asked = Probe(map=files[0], pairs=files[1])
+    asked = EvalOptions(map=files[0], pairs=files[1])
     found = measure(same, ("retrieval",), asked=asked).records
     assert min(values(found, "sentence_retrieval", model="trained", map="procrustes")) > 0.9
     drawn = values(found, "sentence_retrieval", model="trained", map="random")
@@ -148,10 +148,10 @@ def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) 
         (place / folder).mkdir()
         (place / folder / "x").write_text("\n".join(some) + "\n")
         specs.append(f"{place}/{folder}/x,{place}/{folder}/x")
-    probed = Probed(same, None, Probe(pairs=specs[0]), lambda _: None)
+    probed = Probed(same, None, EvalOptions(pairs=specs[0]), lambda _: None)
     found = []
     for spec in specs:
-        probed.config = Probe(pairs=spec)
+        probed.config = EvalOptions(pairs=spec)
         pairs = probed.sentences("a", "t")
         assert pairs is not None and pairs.name == "x"
         found.append(probed.vectors("trained", "a", "t", pairs)[0])
@@ -162,14 +162,15 @@ def test_a_changed_file_is_measured_anew(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     for n in (5, 7):
         (place / "changed").write_text("\n".join(lines[:n]) + "\n")
-        asked = Probe(pairs=f"{place}/changed,{place}/changed")
+        asked = EvalOptions(pairs=f"{place}/changed,{place}/changed")
         assert {r["n"] for r in measure(same, ("retrieval",), asked=asked).records} == {n}
 
 
 def test_sentences_are_found_among_further_candidates(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     (place / "few").write_text("\n".join(lines[:10]) + "\n")
-    asked = Probe(pairs=f"{place}/few,{place}/few", candidates=f"{place}/text.txt", layers=(1,))
+    pairs = f"{place}/few,{place}/few"
+    asked = EvalOptions(pairs=pairs, candidates=f"{place}/text.txt", layers=(1,))
     found = measure(same, ("retrieval",), asked=asked).records
     assert {r["layer"] for r in found} == {1}
     ways = {(r["target"], r["candidates"], r["n"]) for r in found}
@@ -188,7 +189,7 @@ def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, sa
     assert len(single_pieces(same.data.vocabulary, "a").keys() & set(words)) >= 8
     (place / "train").write_text("".join(f"{w} {w}\n" for w in words[::2]))
     (place / "test").write_text("".join(f"{w} {w}\n" for w in words[1::2]))
-    asked = Probe(
+    asked = EvalOptions(
         map_dictionary=str(place / "train"), dictionary=str(place / "test"), text=200, types=60
     )
     found = measure(same, ("induction",), asked=asked).records
@@ -207,7 +208,7 @@ def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, sam
     wide = untrained(place, "all_shared", width=24)
     (place / "pairs").write_text("\n".join(f"{i} {i % 7}" for i in range(12)) + "\n")
     files = f"{place}/pairs,{place}/pairs"
-    asked = Probe(source="a", target="t", pairs=files)
+    asked = EvalOptions(source="a", target="t", pairs=files)
     found = measure(same, ("cka",), other=wide, asked=asked).records
     assert all(0 <= v <= 1 for v in values(found, "cka"))
     with pytest.raises(InputError, match="spaces of width 24 and 16"):
@@ -216,11 +217,11 @@ def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, sam
 
 def test_refused_with_the_reason(same: Run) -> None:
     with pytest.raises(InputError, match="layer 3: the encoders have layers 0 to 2"):
-        measure(same, ("retrieval",), asked=Probe(layers=(1, 3)))
+        measure(same, ("retrieval",), asked=EvalOptions(layers=(1, 3)))
     with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
         measure(same, ("retrival",))
     with pytest.raises(InputError, match="unknown language in .*'fr'"):
-        measure(same, ("retrieval",), asked=Probe(target="fr"))
+        measure(same, ("retrieval",), asked=EvalOptions(target="fr"))
 
 
 def test_a_map_of_linked_words_is_the_identity_between_identical_views(
@@ -232,7 +233,7 @@ def test_a_map_of_linked_words_is_the_identity_between_identical_views(
     (place / "links").write_text("\n".join(links) + "\n")
     files = f"{place}/words,{place}/words"
     said: list[str] = []
-    probe = Probed(same, None, Probe(map=files, links=f"{place}/links"), said.append)
+    probe = Probed(same, None, EvalOptions(map=files, links=f"{place}/links"), said.append)
     maps = word_maps(probe, "a", "t")
     words = sum(len(line.split()) for line in lines)
     told = next(x for x in said if x.startswith("word pairs: "))
@@ -263,7 +264,7 @@ def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
         task="ner", train=data, dev=data, test=data, encoders=("trained", "untrained"), batch=(4,),
         lr=(1e-2,), best=1, epochs=4, dropout=0.0, new_layers=1,
     )  # fmt: skip
-    asked = Probe(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
+    asked = EvalOptions(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
     records, path = through_map(Probed(same, None, asked, lambda _: None), tuning, lambda _: None)
     assert len(json.loads(path.read_text())["records"]) == len(records)
     for model in ("trained", "untrained"):

@@ -19,11 +19,11 @@ from xl_jax.config import (
     Batch,
     Config,
     Data,
+    EvalOptions,
     Masking,
     Mesh,
     Model,
     Optim,
-    Probe,
     Vocab,
     to_config_dict,
 )
@@ -60,7 +60,7 @@ def small(tmp: Path, **more: Any) -> Config:
         masking=Masking(),
         batch=Batch(slots=2, rows=4),
         optim=Optim(lr=1e-2, schedule="cosine", warmup=2),
-        probe=Probe(sentences=60, words=40),
+        probe=EvalOptions(sentences=60, words=40),
     )
     return dataclasses.replace(made, **more)
 

@@ -209,7 +209,7 @@ class Mesh:
 
 
 @dataclass(frozen=True)
-class Probe:
+class EvalOptions:
     """What training measures at its end, and `eval.py` by default (all layers)."""
 
     source: str = ""  # language pair; "" = the first language with each of the others
@@ -263,7 +263,7 @@ class Config:
     batch: Batch = Batch()
     optim: Optim = Optim()
     mesh: Mesh = Mesh()
-    probe: Probe = Probe()
+    probe: EvalOptions = EvalOptions()
 
     def __post_init__(self) -> None:
         _choice("private_init", self.private_init, ("different", "equal"))

@@ -17,7 +17,7 @@ import numpy as np
 
 from xl_jax.analysis import procrustes
 from xl_jax.analysis.procrustes import Map
-from xl_jax.config import Probe as Asked
+from xl_jax.config import EvalOptions
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
 from xl_jax.evaluate.encoders import Encoders
@@ -53,7 +53,7 @@ class Probe:
         self,
         run: Run,
         other: Run | None = None,
-        asked: Asked | None = None,
+        asked: EvalOptions | None = None,
         log: Callable[[str], None] = print,
     ):
         self.run, self.log = run, log

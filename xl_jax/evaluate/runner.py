@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xl_jax import atomic_files
-from xl_jax.config import Probe as Asked
+from xl_jax.config import EvalOptions
 from xl_jax.errors import unknown
 from xl_jax.evaluate.context import Probe, Record
 from xl_jax.evaluate.sentences import cka, retrieval, translation
@@ -62,7 +62,7 @@ def measure(
     tasks: Sequence[str] = USUAL,
     again: bool = False,
     other: Run | None = None,
-    asked: Asked | None = None,
+    asked: EvalOptions | None = None,
 ) -> Measured:
     """The records of the tasks.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xl_jax.config import Probe as Asked
+from xl_jax.config import EvalOptions
 from xl_jax.errors import InputError
 from xl_jax.evaluate.runner import USUAL, measure
 from xl_jax.report import figures, tables
@@ -14,7 +14,7 @@ def show(
     tasks: Sequence[str] = USUAL,
     again: bool = False,
     other: Run | None = None,
-    asked: Asked | None = None,
+    asked: EvalOptions | None = None,
 ) -> None:
     """Measures `tasks`, prints their tables, draws their values by layer.
 

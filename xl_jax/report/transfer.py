@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from xl_jax.config import Probe as Asked
+from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import Tuning
 from xl_jax.evaluate.context import Probe
 from xl_jax.evaluate.mapped_transfer import through_map
@@ -84,7 +84,7 @@ def spread(result: Record) -> str:
     return text
 
 
-def show_mapped(run: Run, other: Run | None, asked: Asked, tuning: Tuning) -> None:
+def show_mapped(run: Run, other: Run | None, asked: EvalOptions, tuning: Tuning) -> None:
     """Fine-tunes and scores what is not there yet, prints and draws the results by layer.
 
     Raises:
