@@ -1,0 +1,1 @@
+"""Features, maps, retrieval, CKA, intervals; pure functions."""

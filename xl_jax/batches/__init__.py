@@ -1,0 +1,1 @@
+"""Token shards to the rows of one step."""

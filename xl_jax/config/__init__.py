@@ -1,5 +1,7 @@
-"""Every knob, once: of a run (`run`), of fine-tuning (`finetune`), and their way to and from
-ConfigDicts and JSON (`convert`)."""
+"""Every setting of a run and of fine-tuning, checked once.
+
+`run` and `finetune` hold the settings, `convert` takes them to and from ConfigDicts and JSON.
+"""
 
 from xl_jax.config.convert import difference, from_dict, to_config_dict, to_dict
 from xl_jax.config.run import (

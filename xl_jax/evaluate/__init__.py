@@ -1,0 +1,1 @@
+"""A run (or two) to records of what was measured."""

@@ -1,0 +1,1 @@
+"""Encoder, MLM head, and the sharing mask over them."""

@@ -1,0 +1,1 @@
+"""Text to token shards, in parallel, and a report on it."""

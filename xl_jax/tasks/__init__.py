@@ -1,0 +1,1 @@
+"""Reader, head, loss and scores of each downstream task."""

@@ -1,0 +1,1 @@
+"""Documents in: files, data sets, generated languages."""

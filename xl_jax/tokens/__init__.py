@@ -1,0 +1,1 @@
+"""Vocabularies, and shards of token numbers on disk."""

@@ -1,0 +1,1 @@
+"""One jitted update of the parameters."""
