@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import jax
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # commands run this checkout's code
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

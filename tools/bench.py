@@ -29,8 +29,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tools.benchmarks.analysis import analysis
 from tools.benchmarks.compiling import compiling
 from tools.benchmarks.finetune import finetune

@@ -10,12 +10,8 @@ is not measured, nothing is read or trained; the vocabulary is as large as the c
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from absl import flags
 

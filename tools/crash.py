@@ -16,11 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from xl_jax.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[1]
 SHORT = ("steps=1200", "log_every=20", "checkpoint_every=20", "eval_every=1000")
 SMALL = ("probe.sentences=50", "probe.words=50")  # measuring is not what is tested
 KINDS = ("starting", "training", "saving")

@@ -8,10 +8,7 @@ The same command again continues: finished runs are kept, unfinished ones go on 
 
 import os
 import runpy
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from absl import flags
 from tqdm import tqdm
