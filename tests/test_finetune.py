@@ -14,8 +14,7 @@ from xl_jax.finetune.model import Leaves
 from xl_jax.finetune.trainer import Fit, Hyper, Tuner, fit_all, schedule
 from xl_jax.runs.checkpoint import leaf_digests
 from xl_jax.runs.interrupt import CtrlC, Interrupted
-from xl_jax.tasks.ner import NER
-from xl_jax.tasks.ner_data import Sentence
+from xl_jax.tasks.ner import NER, Sentence
 from xl_jax.tasks.rows import Rows
 
 TUNING = Tuning(

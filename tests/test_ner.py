@@ -11,8 +11,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from tests.task_toy import FRAMING, Letters, letter, overfit
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.tasks.ner import NER, repair
-from xl_jax.tasks.ner_data import Sentence, read, spaced, to_bio
+from xl_jax.tasks.ner import NER, Sentence, read, repair, spaced, to_bio
 
 TUNING = Tuning(task="ner", epochs=30, batch=(10,), lr=(1e-2,), dropout=0.0)
 

@@ -10,8 +10,7 @@ import pytest
 from tests.task_toy import FRAMING, Words, overfit
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.tasks.nli import NLI
-from xl_jax.tasks.nli_data import Pair, read
+from xl_jax.tasks.nli import NLI, Pair, read
 from xl_jax.tokens.special import BOS, EOS, N_SPECIAL
 
 TUNING = Tuning(task="nli", epochs=40, batch=(10,), lr=(1e-2,), dropout=0.0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xl_jax.errors import InputError
-from xl_jax.tasks import conllu, ner_data, nli_data, specs
+from xl_jax.tasks import conllu, ner, nli, specs
 
 pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")  # TFDS of protobuf
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
@@ -128,31 +128,31 @@ WRITE = {"array_record": write_array_record, "tfrecord": write_tfrecord}
 
 def test_the_sets_of_the_paper_without_tensorflow(prepared: Path) -> None:
     counts: Counter[str] = Counter()
-    assert nli_data.read("tfds:multi_nli:train", "en", counts) == [
-        nli_data.Pair("A b.", "c", "contradiction")
+    assert nli.read("tfds:multi_nli:train", "en", counts) == [
+        nli.Pair("A b.", "c", "contradiction")
     ]
-    assert nli_data.read("tfds:xnli:test", "fr", counts) == [nli_data.Pair("b", "d", "neutral")]
-    found = ner_data.read("tfds:wikiann/en:train#take=2", "en", counts)
-    assert found == [ner_data.Sentence(["x", "y", "z"], ["O", "B-PER", "I-PER"], [True] * 3)] * 2
+    assert nli.read("tfds:xnli:test", "fr", counts) == [nli.Pair("b", "d", "neutral")]
+    found = ner.read("tfds:wikiann/en:train#take=2", "en", counts)
+    assert found == [ner.Sentence(["x", "y", "z"], ["O", "B-PER", "I-PER"], [True] * 3)] * 2
     trees = conllu.read("tfds:universal_dependencies/fr_gsd:dev", "fr", counts)
     assert [(x.words, x.heads) for x in trees] == [
         (["Vient", "de", "le", "lac", "."], [0, 4, 4, 1, 1]),
         (["Vient", "."], [0, 1]),
     ]
-    assert len(nli_data.read("tfds:xnli:test[:1]", "fr", counts)) == 1
+    assert len(nli.read("tfds:xnli:test[:1]", "fr", counts)) == 1
     assert +counts == {"multiword_tokens": 1}
     assert "tensorflow" not in sys.modules
 
 
 def test_what_a_set_does_not_have_is_named(prepared: Path) -> None:
     with pytest.raises(InputError, match="unknown language of the data set 'de'.*known: en, fr"):
-        nli_data.read("tfds:xnli:test", "de", Counter())
+        nli.read("tfds:xnli:test", "de", Counter())
     with pytest.raises(InputError, match="unknown split .*'tst'.*'test'"):
-        nli_data.read("tfds:xnli:tst", "fr", Counter())
+        nli.read("tfds:xnli:tst", "fr", Counter())
     with pytest.raises(InputError, match="which split\\? name it as in tfds:xnli:test"):
-        nli_data.read("tfds:xnli", "fr", Counter())
+        nli.read("tfds:xnli", "fr", Counter())
     with pytest.raises(InputError, match="xnlii"):
-        nli_data.read("tfds:xnlii:test", "fr", Counter())
+        nli.read("tfds:xnlii:test", "fr", Counter())
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_parts_of_a_set() -> None:
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches '.*/no\\*.tsv'"):
-        nli_data.read(f"files:{tmp_path}/no*.tsv", "en", Counter())
+        nli.read(f"files:{tmp_path}/no*.tsv", "en", Counter())
