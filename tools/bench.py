@@ -9,7 +9,7 @@ feeds it.
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
     python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
     python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
-    python tools/bench.py step --rows 8 --no-compile --json bench.json
+    python tools/bench.py step --rows 8 --no-compile --json results/step.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
 Nobody else should use the machine. Figures are of the CPU.
@@ -17,18 +17,13 @@ Nobody else should use the machine. Figures are of the CPU.
 
 import argparse
 import dataclasses
-import importlib.metadata
-import importlib.util
-import json
 import os
-import platform
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks import record
 from tools.benchmarks.analysis import analysis
 from tools.benchmarks.compiling import compiling
 from tools.benchmarks.finetune import finetune
@@ -89,34 +84,18 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     return args, shape
 
 
-def machine(argv: Sequence[str], threads: int) -> dict[str, Any]:
-    """What a figure depends on beside the shape."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
-    versions = {"python": platform.python_version()}
-    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers", "faiss-cpu"):
-        if importlib.util.find_spec(name.partition("-")[0]) is not None:
-            versions[name] = importlib.metadata.version(name)
-    return {
-        "command": shlex.join(["python", "tools/bench.py", *argv]),
-        "cpu": model[1] if model else platform.processor(),
-        "threads": threads,
-        "load_average": os.getloadavg()[0],
-        "versions": versions,
-    }
-
-
 def main(argv: Sequence[str]) -> None:
     args, shape = parse(argv)
     if hasattr(os, "sched_setaffinity"):  # XLA makes a thread for every core that it may use
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     os.environ["JAX_PLATFORMS"] = "cpu"
-    about = {**machine(argv, args.threads), "shape": dataclasses.asdict(shape)}
-    for name, value in about.items():
+    measurement = record.about(["python", "tools/bench.py", *argv])
+    measurement |= {"threads": args.threads, "shape": dataclasses.asdict(shape)}
+    for name, value in measurement.items():
         print(f"{name}: {value}")
     records = COMMANDS[args.command](args, shape)
     if args.json:
-        args.json.write_text(json.dumps({**about, "records": records}, indent=1) + "\n")
+        record.write(args.json, measurement, records)
 
 
 if __name__ == "__main__":

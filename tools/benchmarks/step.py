@@ -171,6 +171,7 @@ def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
             records.append({"metric": "xl_jax_over_arm", "value": ratio[r], **common})
         achieved = flops / median(values) / 1e9
         share = achieved / max(peaks["jax" if name == "xl_jax" else "torch"])
+        records.append({"metric": "share_of_peak", "arm": name, "value": share})
         first = next(x["value"] for x in records if x["arm"] == name)
         print(
             f"{name:<21}{spread(rate, 0):<26}{spread(ratio, 2):<20}{achieved:>8.1f}{share:>10.0%}"

@@ -1,0 +1,58 @@
+"""Stored measurements say what they depend on."""
+
+import json
+import subprocess
+
+import pytest
+
+from tools.benchmarks import record
+
+
+def test_a_measurement_is_read_as_it_was_written(tmp_path):
+    measurement = record.about(["python", "tools/bench.py", "step", "--text=a b"])
+    records = [{"metric": "tokens_per_second", "arm": "ä", "value": 1.5}, {"metric": "failed"}]
+    record.write(tmp_path / "x.json", measurement, records)
+    assert record.read(tmp_path / "x.json") == {**measurement, "records": records}
+    assert measurement["command"] == "python tools/bench.py step '--text=a b'"
+    assert measurement["hardware"]["cores"] >= 1 and measurement["hardware"]["devices"] == []
+    assert measurement["versions"].keys() >= {"python", "jax", "numpy"}
+    lines = (tmp_path / "x.json").read_text(encoding="utf-8").splitlines()
+    assert '  {"metric": "tokens_per_second", "arm": "ä", "value": 1.5},' in lines
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"commit": ""}, "does not say: commit"),
+        ({"transcribed": True}, "does not say: source"),
+        ({"records": []}, "does not say: records"),
+        ({"records": [{"value": {"low": 1}}]}, "is not flat"),
+    ],
+)
+def test_what_a_measurement_has_to_say(tmp_path, change, message):
+    good = {"command": "x", "commit": "1", "date": "2026-01-01", "hardware": "y", "records": [{}]}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(good))
+    assert record.read(path) == good
+    path.write_text(json.dumps(good | change))
+    with pytest.raises(ValueError, match=message):
+        record.read(path)
+
+
+def test_a_commit_with_changes_is_marked(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        call = ["git", "-C", str(tmp_path), *who, *arguments]
+        return subprocess.run(call, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert record.commit(tmp_path) == ""
+    git("init", "--quiet")
+    (tmp_path / "file").write_text("a")
+    git("add", "file")
+    git("commit", "--quiet", "--message=a")
+    name = git("rev-parse", "--short", "HEAD")
+    assert record.commit(tmp_path) == name
+    (tmp_path / "untracked").write_text("b")
+    assert record.commit(tmp_path) == name
+    (tmp_path / "file").write_text("b")
+    assert record.commit(tmp_path) == name + "+"
