@@ -1,4 +1,11 @@
-"""Bootstrap intervals: how far would a figure move if other items had been drawn?"""
+"""Intervals of 95 %: how far would a figure move if other test items had been drawn?
+
+Items are drawn with replacement (Efron and Tibshirani 1993). Where that cannot move the figure, as
+0 of n right answers, Wilson's interval (1927) stands in its place.
+"""
+
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -8,6 +15,7 @@ from xl_jax.rng import Purpose, generator
 RESAMPLES = 1000
 GROUPS = 10_000  # more rows than these are drawn as runs of neighbouring rows
 LEVEL = 0.95
+ROUNDING = 1e-12  # resampled values that differ by less are one value
 
 
 def resample(
@@ -37,15 +45,71 @@ def interval(
     return np.asarray(low), np.asarray(high)
 
 
-def mean_interval(values: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
-    """(low, high) of the mean of one number an item, such as a hit. All alike, they leave no doubt
-    that a bootstrap could see: 0 of n hits gives (0, 0)."""
-    return ratio_interval(np.stack([values, np.ones_like(values)], 1), seed)
+def wilson_interval(rate: float, n: int) -> tuple[float, float]:
+    """(low, high) of a rate seen in n independent trials, by Wilson's score; (0, 1) for none."""
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = rate + z**2 / (2 * n)
+    half = z * (rate * (1 - rate) / n + (z / (2 * n)) ** 2) ** 0.5
+    scale = 1 + z**2 / n
+    return max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
+
+
+def rate_interval(hits: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
+    """(low, high) of the mean of n hits, each 0, 1 or between (as ties give them)."""
+    return ratio_interval(np.stack([hits, np.ones_like(hits)], 1), seed)
 
 
 def ratio_interval(counts: Real[np.ndarray, "n 2"], seed: int) -> tuple[float, float]:
-    """(low, high) of a ratio of sums over items, given as (above, below) the line of each: an F1 is
-    twice the right spans over those found and those there. Nothing below the line gives 0."""
+    """(low, high) of sum of numerators / sum of denominators, a ratio in 0..1, given as the
+    (numerator, denominator) of each item: for F1, (2 * right spans, spans found + spans of the
+    gold standard).
+
+    Where no resampled ratio differs from another, an item counts as one trial of Wilson's interval,
+    and one with denominator 0 as none.
+    """
     totals = resample(counts.astype(np.float64), seed)
     low, high = interval(totals[:, 0] / np.maximum(totals[:, 1], 1))
+    if high - low < ROUNDING:
+        return wilson_interval(float(low), int(np.count_nonzero(counts[:, 1])))
     return float(low), float(high)
+
+
+class Best(NamedTuple):
+    """The layer with the highest mean on the very items that it is reported on.
+
+    Attributes:
+      layer: its row; of equal ones the first.
+      value: its mean, too high by being the highest of several.
+      corrected: `value` less the mean optimism of the choice.
+      low, high: of the layer's mean on other items. `value` may lie above both.
+    """
+
+    layer: int
+    value: float
+    corrected: float
+    low: float
+    high: float
+
+
+def best_layer(hits: Float[np.ndarray, "L n"], seed: int) -> Best:
+    """The best layer on n test items, with an interval that takes the choice into account.
+
+    Every resample of the items chooses its own best layer. What this layer has there above its mean
+    on all items is the optimism of the choice (Efron and Tibshirani 1993, chapter 17), and its
+    distribution is taken off the value. The percentiles of the highest mean itself would add the
+    optimism once more instead.
+    """
+    n = hits.shape[1]
+    means_L = hits.mean(1)
+    layer = int(means_L.argmax())
+    value = float(means_L[layer])
+    means_RxL = resample(hits.T.astype(np.float64), seed) / n
+    chosen_R = means_RxL.argmax(1)
+    optimism_R = means_RxL.max(1) - means_L[chosen_R]
+    least, most = interval(optimism_R)
+    if most - least < ROUNDING:
+        return Best(layer, value, value, *wilson_interval(value, n))
+    low, high = (float(np.clip(value - x, 0, 1)) for x in (most, least))
+    return Best(layer, value, float(np.clip(value - optimism_R.mean(), 0, 1)), low, high)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xl_jax.analysis import retrieval
-from xl_jax.analysis.bootstrap import mean_interval
+from xl_jax.analysis.bootstrap import rate_interval
 from xl_jax.analysis.neighbours import CSLS_K, nearest
 from xl_jax.analysis.vectors import one_space, unit
 from xl_jax.errors import InputError
@@ -97,7 +97,7 @@ def induction(
         places = retrieval.places(x[asked], y, answers, offset)
         for cut in at:
             hits = places.hits(cut)
-            low, high = mean_interval(hits, seed)
+            low, high = rate_interval(hits, seed)
             records.append(
                 {
                     "metric": "dictionary_induction",

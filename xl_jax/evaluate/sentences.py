@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xl_jax.analysis.bootstrap import mean_interval
+from xl_jax.analysis.bootstrap import rate_interval
 from xl_jax.analysis.cka import cka as compare
 from xl_jax.analysis.procrustes import Map
 from xl_jax.analysis.retrieval import chance, retrieve
@@ -128,7 +128,7 @@ def _both(
         if len(np.unique(pairs.answers[:, column])) < sizes[column]:
             continue
         hits = places.hits()
-        low, high = mean_interval(hits, 0)
+        low, high = rate_interval(hits, 0)
         yield {
             "metric": metric,
             "source": a,

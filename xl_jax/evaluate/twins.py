@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xl_jax.analysis.bootstrap import interval, mean_interval, resample
+from xl_jax.analysis.bootstrap import interval, rate_interval, resample
 from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.word_alignment import link_scores, mutual_links
 from xl_jax.evaluate.context import Probe, Record
@@ -40,7 +40,7 @@ def twins(probe: Probe) -> Iterator[Record]:
             for metric, pairs in (("retrieval", sentences), ("translation", words)):
                 parts.append(_hits(probe, views, source, target, pairs))
                 for layer, hits in enumerate(parts[-1]):
-                    low, high = mean_interval(hits, 0)
+                    low, high = rate_interval(hits, 0)
                     yield {
                         "metric": f"twins_{metric}",
                         "layer": layer,
