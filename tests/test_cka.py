@@ -41,8 +41,8 @@ def kernel(x: np.ndarray, kind: str) -> np.ndarray:
 def test_cka_equals_the_definition_by_kernel_matrices(
     kind: str, debiased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cka, "ITEMS", 64)  # several blocks, the last one short
-    monkeypatch.setattr(cka, "RBF_ITEMS", 64)
+    monkeypatch.setattr(f"{cka.__module__}.ITEMS", 64)  # several blocks, the last one short
+    monkeypatch.setattr(f"{cka.__module__}.RBF_ITEMS", 64)
     k, m = kernel(SPACE, kind), kernel(OTHER, kind)
     expected = hsic(k, m, debiased) / np.sqrt(hsic(k, k, debiased) * hsic(m, m, debiased))
     found = one(SPACE + 3, OTHER - 7, kernel=kind, debiased=debiased)

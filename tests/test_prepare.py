@@ -215,9 +215,9 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from tests.text_toy import config
-from xl_jax.data import passes
-from xl_jax.data.jobs import Processes
-from xl_jax.data.prepare import prepare
+from xl_jax.prepare import stages as passes
+from xl_jax.prepare.workers import Processes
+from xl_jax.prepare.pipeline import prepare
 
 passes.PART = 6000
 stage, specs = sys.argv[2], {"a": "files:" + sys.argv[3], "t": "twin:a"}

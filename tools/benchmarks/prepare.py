@@ -30,8 +30,8 @@ PEAK = """
 import re, sys
 from pathlib import Path
 from tools.benchmarks.prepare import config
-from xl_jax.data.jobs import Processes
-from xl_jax.data.prepare import prepare
+from xl_jax.prepare.workers import Processes
+from xl_jax.prepare.pipeline import prepare
 
 with Processes(1) as run:
     prepare(config(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]), lambda _: None, run)
