@@ -1,6 +1,10 @@
 """The house: which room may import which, how long a file may be, and its picture."""
 
+import builtins
+import dis
+from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -10,7 +14,7 @@ ROOT = architecture.ROOT
 PACKAGE = ROOT / "xl_jax"
 # What a room may import stands before it; the surface of the package is the last.
 ORDER = (
-    *("errors", "rules", "rng", "atomic_files", "config", "cli", "config_flags"),
+    *("errors", "rules", "rng", "atomic_files", "json_files", "config", "cli", "config_flags"),
     *("text", "tokens", "prepare", "batches", "devices", "model", "training", "runs", "pretrain"),
     *("analysis", "tasks", "finetune", "evaluate", "studies", "report", "xl_jax"),
 )
@@ -49,6 +53,30 @@ def test_the_package_knows_nothing_of_what_uses_it():
     for name, path in architecture.sources(PACKAGE).items():
         tops = {x.partition(".")[0] for x in architecture.imported(path, ())}
         assert not tops & users, name
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested(constant)
+
+
+def test_every_name_that_a_module_uses_is_defined():
+    """Linters cannot say: shapes in annotations look to them like unknown names."""
+    known = {*dir(builtins), "__file__", "__module__", "__qualname__", "__annotations__"}
+    for folder in ("xl_jax", "configs", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            codes = list(nested(compile(path.read_text(encoding="utf-8"), path, "exec")))
+            stored = {
+                code: {i.argval for i in dis.get_instructions(code) if "STORE_" in i.opname}
+                for code in codes
+            }
+            for code in codes:
+                loads = {"LOAD_GLOBAL", "LOAD_NAME"}
+                used = {i.argval for i in dis.get_instructions(code) if i.opname in loads}
+                missing = used - stored[code] - stored[codes[0]] - known
+                assert not missing, f"{path.relative_to(ROOT)}: {code.co_name} uses {missing}"
 
 
 def test_no_file_is_long():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
-GROUND = ("errors", "rules", "rng", "atomic_files", "cli", "config_flags")
+GROUND = ("errors", "rules", "rng", "atomic_files", "json_files", "cli", "config_flags")
 WIDTH, HEIGHT, GAP, FLOOR = 320, 44, 18, 78  # of a box, between boxes, between floors; pixels
 
 Graph = dict[str, set[str]]

@@ -1,8 +1,9 @@
-"""Files that are there with all their content or not at all, whenever a process is killed."""
+"""Files that are there with all their content or not at all, whenever a process is killed or the
+machine loses power."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +15,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -22,3 +26,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write(path: Path, text: str) -> None:
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the renames in `folder` durable, where the system can (not every file system does)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -6,10 +6,10 @@ from xl_jax.config import (
     Batch,
     Config,
     Data,
+    EvalOptions,
     Masking,
     Model,
     Optim,
-    Probe,
     Vocab,
     to_config_dict,
 )
@@ -43,6 +43,6 @@ def get_config() -> config_dict.ConfigDict:
             masking=Masking(),
             batch=Batch(slots=2, rows=4),
             optim=Optim(lr=1e-2, schedule="cosine", warmup=2),
-            probe=Probe(sentences=30, words=30),
+            probe=EvalOptions(sentences=30, words=30),
         )
     )

@@ -6,7 +6,6 @@ where there is one. Beside the trained encoders stand the controls.
 
 import dataclasses
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -29,6 +28,7 @@ from xl_jax.evaluate.pairs import (
     read_lines,
     sentence_files,
 )
+from xl_jax.json_files import fingerprint
 from xl_jax.runs.run_directory import Run
 from xl_jax.tokens.shards import Shard, of_lines
 from xl_jax.training.step import state_shapes
@@ -80,7 +80,7 @@ class Probe:
         """A digest of what maps depend on."""
         fields = ("map", "map_dictionary", "links", "normalise", "text", "types", "fasttext")
         asked = self.asked | {"probe": {x: getattr(self.config, x) for x in fields}}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+        return fingerprint(asked)
 
     def language_pairs(self) -> list[tuple[str, str]]:
         """The pair asked for, or the first language with each one of the other encoder's.

@@ -9,18 +9,17 @@ parallel text that translate each other, a word being its first piece, as in the
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xl_jax import atomic_files
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate.context import Probe, Record
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.finetune.language_view import View, run_views
 from xl_jax.finetune.transfer import Transfer
+from xl_jax.json_files import write_json
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import init_state
 
@@ -68,9 +67,7 @@ def through_map(
             records.append({**record, "layer": layer, "target": name, "map": how})
     path = probe.run.folder / "eval" / f"{tuning.task}-map-{probe.of_maps}.json"
     written = {"run": probe.run.folder.name, "task": tuning.task, "asked": probe.asked}
-    atomic_files.write(
-        path, json.dumps({**written, "records": records}, indent=1, default=str) + "\n"
-    )
+    write_json(path, {**written, "records": records})
     return records, path
 
 

@@ -7,19 +7,17 @@ seed, step, model (trained | untrained | untrained target: a trained source besi
 was measured on), and what the task adds. Rates are in 0..1.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xl_jax import atomic_files
 from xl_jax.config import EvalOptions
 from xl_jax.errors import unknown
 from xl_jax.evaluate.context import Probe, Record
 from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
 from xl_jax.evaluate.words import induction
+from xl_jax.json_files import fingerprint, plain, read_json, write_json
 from xl_jax.pretrain.heldout import Heldout
 from xl_jax.runs.run_directory import Run
 
@@ -81,14 +79,13 @@ def measure(
             raise unknown("task", task, TASKS)
     probe = Probe(run, other, asked)
     own = asked in (None, run.config.probe) and other is None
-    text = json.dumps({**probe.asked, "step": 0, "other_step": 0}, sort_keys=True)
-    ending = "" if own else "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    ending = "" if own else "-" + fingerprint({**probe.asked, "step": 0, "other_step": 0})
     folder = run.folder / "eval"
     measured = Measured([], [], [])
     for task in tasks:
         path = folder / f"{task}{ending}.json"
-        written = json.loads(path.read_text()) if path.exists() and not again else {}
-        if written.get("asked") != json.loads(json.dumps(probe.asked)):
+        written = read_json(path) if path.exists() and not again else {}
+        if written.get("asked") != plain(probe.asked):
             records = list(TASKS[task](probe))
             if not records:
                 measured.nothing.append(task)
@@ -100,7 +97,7 @@ def measure(
                 "records": records,
             }
             folder.mkdir(exist_ok=True)
-            atomic_files.write(path, json.dumps(written, indent=1) + "\n")
+            write_json(path, written)
         measured.records.extend(written["records"])
         measured.files.append(path)
     return measured

@@ -1,7 +1,5 @@
 """The map of every layer between two encoders, learnt from contextual words (paper 5.1.2)."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +10,7 @@ from xl_jax.errors import InputError
 from xl_jax.evaluate.context import Probe
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.pairs import read_pairs
+from xl_jax.json_files import fingerprint
 from xl_jax.tasks.rows import encode_words
 from xl_jax.tokens.shards import Shard, of_lines
 
@@ -31,7 +30,7 @@ def word_maps(
         links = eflomal.read_links(c.links, [(a[0], b[0]) for a, b in texts])
     else:
         texts = [(eflomal.tokenise(a), eflomal.tokenise(b)) for a, b in pairs]
-        asked = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:8]
+        asked = fingerprint(texts)
         kept = probe.run.folder / "eval" / f"links-{source}-{target}-{asked}.txt"
         links = eflomal.align([(a[0], b[0]) for a, b in texts], kept)
     links = [eflomal.one_to_one(x) for x in links]

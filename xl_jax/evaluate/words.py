@@ -5,8 +5,6 @@ occurrences in the training text, at every layer; fastText's, trained on the sam
 words.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from xl_jax.analysis.dictionary_induction import induction as induce
 from xl_jax.errors import InputError
 from xl_jax.evaluate.context import MODELS, Probe, Record
 from xl_jax.evaluate.encoders import Encoders
+from xl_jax.json_files import fingerprint
 from xl_jax.text import dictionaries
 from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
 
@@ -156,5 +155,4 @@ def _averages(
 
 
 def _digest(probe: Probe) -> str:
-    asked = json.dumps([probe.config.text, probe.config.types, probe.config.fasttext])
-    return hashlib.sha256(asked.encode()).hexdigest()[:8]
+    return fingerprint([probe.config.text, probe.config.types, probe.config.fasttext])

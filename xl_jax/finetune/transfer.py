@@ -9,9 +9,7 @@ side by side, and no finished setting is trained again.
 """
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +19,6 @@ from typing import Any
 
 import jax
 
-from xl_jax import atomic_files
 from xl_jax.analysis.bootstrap import ratio_interval
 from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.errors import InputError
@@ -31,6 +28,7 @@ from xl_jax.finetune.buckets import make_buckets, steps_of
 from xl_jax.finetune.language_view import View, movable, run_views
 from xl_jax.finetune.model import Leaves, Tuned
 from xl_jax.finetune.trainer import Fit, Tuner, fit_all
+from xl_jax.json_files import fingerprint, read_json, write_json
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
@@ -121,7 +119,8 @@ class Transfer:
         """
         new, more = [], []
         for setting in self.tuning.settings:
-            result = _read_json(self.place(setting) / "result.json")
+            path = self.place(setting) / "result.json"
+            result = read_json(path) if path.exists() else {}
             if not result or not (self._scored(result) or result["kept"]):
                 new.append(setting)
             elif not self._scored(result):
@@ -133,13 +132,13 @@ class Transfer:
             self._score(setting, self._kept(setting), result)
         self._train(new)
         found = sorted(self.folder.glob("*/result.json"))
-        records = aggregate.records([_read_json(path) for path in found], self.tuning.best)
+        records = aggregate.records([read_json(path) for path in found], self.tuning.best)
         written = {"run": self.run.folder.name, "task": self.tuning.task, "records": records}
-        _write_json(self.folder.with_suffix(".json"), written)
+        write_json(self.folder.with_suffix(".json"), written)
 
     def records(self) -> list[Record]:
         """The records of this grid alone."""
-        found = [_read_json(self.place(s) / "result.json") for s in self.tuning.settings]
+        found = [read_json(self.place(s) / "result.json") for s in self.tuning.settings]
         kept = [{**r, "scores": {x: r["scores"][x] for x in self.test}} for r in found]
         return aggregate.records(kept, self.tuning.best)
 
@@ -214,7 +213,7 @@ class Transfer:
             result["scores"][language] = entry
             name = f"{language}.{self.task.ending}"
             self.task.write(part.items, answers, place / "predictions" / name)
-        _write_json(place / "result.json", result)
+        write_json(place / "result.json", result)
         return result["scores"]
 
     def _tuned(self, source: View) -> Leaves:
@@ -243,8 +242,7 @@ class Transfer:
         return {"data": self.test[language].spec, **given}
 
     def _digest(self, setting: Setting) -> str:
-        asked = json.dumps(self.question(setting), sort_keys=True)
-        return hashlib.sha256(asked.encode()).hexdigest()[:8]
+        return fingerprint(self.question(setting))
 
     def _read(self, name: str, spec: str, language: str) -> list[Item]:
         counts: Counter[str] = Counter()
@@ -334,12 +332,3 @@ def _save(folder: Path, leaves: Leaves) -> None:
 def _shown(counts: Counter[str]) -> str:
     named = [f"{name.replace('_', ' ')} {n:,}" for name, n in counts.most_common(6) if n]
     return f": {', '.join(named)}" if named else ""
-
-
-def _read_json(path: Path) -> Record:
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write(path, json.dumps(content, indent=1) + "\n")

@@ -16,7 +16,6 @@ once, and work that was stopped goes on part by part.
 
 import glob
 import hashlib
-import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 from xl_jax import atomic_files
 from xl_jax.config import Config
 from xl_jax.errors import InputError
+from xl_jax.json_files import fingerprint, plain, read_json, write_json
 from xl_jax.prepare import corpus_report, gold, stages, workers
 from xl_jax.prepare.stages import Work
 from xl_jax.text.corpora import Corpus, open_corpora
@@ -108,8 +108,7 @@ def prepare(
 
 def place_of(config: Config, folder: Path) -> Path:
     """Where under `folder` the tokens of a run are, or will be."""
-    digest = hashlib.sha256(json.dumps(_question(config)).encode()).hexdigest()
-    return folder / digest[:12]
+    return folder / fingerprint(_question(config), 12, sort_keys=False)
 
 
 def _question(config: Config) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def read(place: Path) -> Prepared:
     Raises:
       InputError: files that do not belong together: shards of another vocabulary, changed ones.
     """
-    header = json.loads((place / "header.json").read_text())
+    header = read_json(place / "header.json")
     vocabulary = vocabularies.load(place)
     if vocabulary.digest != header["digest"]:
         raise InputError(
@@ -178,15 +177,15 @@ def _make(
     asked, folder = _question(config), place.with_name(f".{place.name}")
     inputs = {**asked, "parts": {x: stages.parts_of(c) for x, c in corpora.items()}}
     inputs["measured"] = {x: stages.measured_share(config, c) for x, c in corpora.items()}
-    text, marker = json.dumps(inputs), folder / "asked.json"
-    if not marker.exists() or json.loads(marker.read_text())["inputs"] != json.loads(text):
+    marker = folder / "asked.json"
+    if not marker.exists() or read_json(marker)["inputs"] != plain(inputs):
         shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names
         folder.mkdir()
         created = secrets.token_hex(8)
-        atomic_files.write(marker, json.dumps({"created": created, "inputs": inputs}))
+        write_json(marker, {"created": created, "inputs": inputs})
     else:
         log(f"going on with what {folder} holds")
-    created = json.loads(marker.read_text())["created"]
+    created = read_json(marker)["created"]
     work = Work(folder, created, config, asked["seed"])
     try:
         if not _there(folder):
@@ -252,8 +251,7 @@ def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
     np.save(folder / "counts.npy", counts)
     gold.write(folder, o.corpora, o.vocabulary, counts)
     report = corpus_report.summarise(o, encoded, kept, counts)
-    record = json.dumps(report, indent=1, ensure_ascii=False)
-    atomic_files.write(folder / "report.json", record + "\n")
+    write_json(folder / "report.json", report)
     atomic_files.write(folder / "report.txt", corpus_report.text(report) + "\n")
     languages = {
         x: {
@@ -267,7 +265,7 @@ def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
         for i, (x, size) in enumerate(kept.items())
     }
     header = {**asked, "digest": o.vocabulary.digest, "languages": languages}
-    atomic_files.write(folder / "header.json", json.dumps(header, indent=1) + "\n")
+    write_json(folder / "header.json", header)
 
 
 def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:

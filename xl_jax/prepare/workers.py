@@ -6,7 +6,6 @@ with a record is never done again, one without is done from its beginning.
 
 import errno
 import fcntl
-import json
 import multiprocessing
 import os
 import signal
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from xl_jax import atomic_files
+from xl_jax.json_files import read_json, write_json
 
 SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
 PIECES_A_PROCESS = 4  # fewer are not worth starting a process for
@@ -36,7 +35,7 @@ class Piece(NamedTuple):
     record: Path
 
     def do(self) -> None:
-        atomic_files.write(self.record, json.dumps(self.function(*self.arguments)))
+        write_json(self.record, self.function(*self.arguments))
 
 
 Run = Callable[[Sequence[Piece], str], None]  # does the pieces, in any order; a label for people
@@ -59,7 +58,7 @@ def each(
     waiting = [piece for piece in pieces.values() if not piece.record.exists()]
     if waiting:
         run(waiting, label)
-    return {name: json.loads(piece.record.read_text()) for name, piece in pieces.items()}
+    return {name: read_json(piece.record) for name, piece in pieces.items()}
 
 
 class Processes:

@@ -9,7 +9,6 @@ shapes, mask or vocabulary) is refused with the difference.
     STEP/about    what the caller said of it      STEP/metrics   the score (of a `best` folder)
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ import orbax.checkpoint as ocp
 
 from xl_jax.config import difference
 from xl_jax.errors import InputError
+from xl_jax.json_files import plain
 from xl_jax.rules import leaf_paths
 
 
@@ -47,7 +47,7 @@ class Checkpoints:
         about: Mapping[str, Any] | None = None,
     ):
         self.log, self.best = log, best
-        self.about: dict[str, Any] = json.loads(json.dumps(about or {}))  # as it will be read
+        self.about: dict[str, Any] = plain(about or {})  # as it will be read
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             cleanup_tmp_directories=True,

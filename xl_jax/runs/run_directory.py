@@ -3,7 +3,6 @@
 config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.png
 """
 
-import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -14,11 +13,11 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from xl_jax import atomic_files
 from xl_jax.config import Config, difference, from_dict, to_dict
 from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.devices.multihost import first_alone, is_first
 from xl_jax.errors import InputError, unknown
+from xl_jax.json_files import read_json, write_json
 from xl_jax.model import sharing
 from xl_jax.model.shared_model import SharedModel, check_sharing, make_model
 from xl_jax.prepare.pipeline import Prepared, prepare
@@ -106,7 +105,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     path = folder / "config.json"
     asked = to_dict(config)
     if path.exists():
-        there = to_dict(from_dict(json.loads(path.read_text())))  # with defaults of new fields
+        there = to_dict(from_dict(read_json(path)))  # with defaults of new fields
         lines = [x for x in difference(_slots(there), _slots(asked)) if not HOW.match(x)]
         if lines:
             raise InputError(
@@ -120,7 +119,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     def open_it() -> Run:
         run = _open(folder, config, log)
         if is_first():
-            atomic_files.write(path, json.dumps(asked, indent=1) + "\n")
+            write_json(path, asked)
         return run
 
     return first_alone(open_it, f"preparing {folder}")
@@ -135,7 +134,7 @@ def load(folder: Path, log: Callable[[str], None] = print) -> Run:
     path = folder / "config.json"
     if not path.exists():
         raise InputError(f"{folder} is no run directory: {path.name} is not there")
-    config = from_dict(json.loads(path.read_text()))
+    config = from_dict(read_json(path))
     if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
         xla = replace(config.model, attention="xla")  # the same function, on any machine
         config = replace(config, model=xla)

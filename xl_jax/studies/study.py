@@ -4,7 +4,6 @@ study.json   what was asked, and each run's state     runs/NAME/seed0/   run dir
 data/        tokens, made once for all runs           runs/NAME/seed0.log
 """
 
-import json
 import os
 import re
 import subprocess
@@ -16,8 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from xl_jax import atomic_files
 from xl_jax.errors import InputError
+from xl_jax.json_files import plain, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class StudyRun:
     def records(self) -> list[dict[str, Any]]:
         """The tidy records of a finished run."""
         paths = sorted((self.folder / "eval").glob("*.json"))
-        return [r for path in paths for r in json.loads(path.read_text())["records"]]
+        return [r for path in paths for r in read_json(path)["records"]]
 
 
 class StudyFolder:
@@ -72,10 +71,10 @@ class StudyFolder:
         """Raises InputError: the folder holds another study."""
         self.study, self.folder, self.path = study, folder, folder / "study.json"
         self.runs = study.runs(folder)
-        asked = json.loads(json.dumps(asdict(study)))
+        asked = plain(asdict(study))
         self.state = {run.name: "waiting" for run in self.runs}
         if self.path.exists():
-            written = json.loads(self.path.read_text())
+            written = read_json(self.path)
             if written["study"] != asked:
                 raise InputError(f"{folder} holds another study; name another directory with --out")
             self.state |= {k: v for k, v in written["state"].items() if v == "done"}
@@ -83,8 +82,7 @@ class StudyFolder:
 
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"study": self.asked, "state": self.state}, indent=1)
-        atomic_files.write(self.path, text + "\n")
+        write_json(self.path, {"study": self.asked, "state": self.state})
 
     def run_all(self, parallel: int, done: Callable[[StudyRun], None]) -> list[StudyRun]:
         """Runs what is not done, `parallel` at a time, each on a core of its own; returns the runs

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Int32
 
 from xl_jax.config import Vocab, pairs
 from xl_jax.errors import InputError, unknown
+from xl_jax.json_files import fingerprint, write_json
 from xl_jax.text.twins import shifted
 from xl_jax.tokens import sentencepiece_model
 from xl_jax.tokens.special import N_SPECIAL, NAMES
@@ -101,8 +102,7 @@ class Vocabulary:
         """Writes one .model file a SentencePiece model, then vocab.json."""
         for language, name in self._files.items():
             (folder / name).write_bytes(self.models[language])
-        text = json.dumps(self._record, ensure_ascii=False, indent=1)
-        (folder / "vocab.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "vocab.json", self._record)
 
     @cached_property
     def _files(self) -> dict[str, str]:
@@ -129,7 +129,7 @@ class Vocabulary:
             },
             "pieces": self._pieces(),
         }
-        return {**record, "digest": _sha256(json.dumps(record).encode())}
+        return {**record, "digest": fingerprint(record, 64, sort_keys=False)}
 
     def _pieces(self) -> list[str] | dict[str, list[str]]:
         """The string of every row in use; a list a language where each has its own numbering."""
@@ -157,7 +157,7 @@ def load(folder: Path) -> Vocabulary:
     try:
         record = json.loads(text)
         body = {name: value for name, value in record.items() if name != "digest"}
-        whole = record["digest"] == _sha256(json.dumps(body).encode())
+        whole = record["digest"] == fingerprint(body, 64, sort_keys=False)
     except (ValueError, KeyError, AttributeError):
         whole = False
     if not whole:
