@@ -35,7 +35,6 @@ def test_what_was_written_is_read_in_any_number_of_parts(
     for i, line in enumerate(LINES):
         np.testing.assert_array_equal(shard.line(i), line)
         assert shard.line(i).dtype == np.int32
-    assert shard.lengths.tolist() == [2, 0, 4, 2, 1]
     counts = shard.counts(65536)
     assert counts[[10, 11, 30, 65535, EOS]].tolist() == [2, 1, 1, 1, 0] and counts.sum() == 9
     joined = [t for line in LINES for t in (*line, EOS)]
@@ -58,14 +57,15 @@ def test_lines_outside_are_errors(i: int, message: str) -> None:
 
 @pytest.mark.parametrize("sizes", [[5], [2, 3], [1, 0, 1, 1, 2]])
 @pytest.mark.parametrize(
-    ("n_tokens", "lines"), [(0, 0), (1, 0), (2, 2), (5, 2), (6, 3), (8, 4), (9, 5), (99, 5)]
+    ("n", "expected"),
+    [(0, []), (1, [0]), (2, [0, 2]), (3, [0, 1, 3]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])],
 )
-def test_a_cut_keeps_the_first_lines_that_fit(
-    tmp_path: Path, sizes: list[int], n_tokens: int, lines: int
+def test_lines_are_spread_over_the_text(
+    tmp_path: Path, sizes: list[int], n: int, expected: list[int]
 ) -> None:
-    cut = in_parts(tmp_path, sizes).first(n_tokens)
-    assert [line.tolist() for line in cut] == [line.tolist() for line in LINES[:lines]]
-    assert cut.counts(65536).sum() == cut.n_tokens == sum(map(len, LINES[:lines]))
+    spread = in_parts(tmp_path, sizes).spread_lines(n)
+    assert [line.tolist() for line in spread] == [LINES[i].tolist() for i in expected]
+    assert spread.n_tokens == sum(len(LINES[i]) for i in expected)
 
 
 def test_the_smallest_dtype_holds_every_piece() -> None:

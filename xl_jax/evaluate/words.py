@@ -125,7 +125,7 @@ class _Lines:
 
     def __init__(self, probe: Probe, encoders: Encoders, language: str):
         self.spelling = Spelling(encoders.run.data.vocabulary, language)
-        self.lines = encoders.run.data.train[language].first_lines(probe.config.text)
+        self.lines = encoders.run.data.train[language].spread_lines(probe.config.text)
 
     def __iter__(self) -> Iterator[list[str]]:
         return (self.spelling(line).words for line in self.lines)
@@ -155,4 +155,5 @@ def _averages(
 
 
 def _digest(probe: Probe) -> str:
-    return fingerprint([probe.config.text, probe.config.types, probe.config.fasttext])
+    options = probe.config
+    return fingerprint(["spread lines", options.text, options.types, options.fasttext])

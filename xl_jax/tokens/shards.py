@@ -10,7 +10,6 @@ import errno
 import glob
 import mmap
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -81,11 +80,6 @@ class Shard:
                 for a, b in zip(edges, edges[1:], strict=False):
                     yield block[a : b - 1]
 
-    @property
-    def lengths(self) -> Int[np.ndarray, " lines"]:
-        """Tokens of every line (as an array in memory)."""
-        return np.concatenate([np.zeros(0, np.int64), *(np.diff(p.starts) - 1 for p in self.parts)])
-
     def counts(self, size: int) -> Int[np.ndarray, " size"]:
         """How often each of the numbers 0..size-1 occurs."""
         total = np.zeros(size, np.int64)
@@ -96,11 +90,6 @@ class Shard:
         total[EOS] -= len(self)
         return total
 
-    def first(self, n_tokens: int) -> "Shard":
-        """A view of the longest beginning of whole lines that has at most `n_tokens` tokens."""
-        lines = range(len(self) + 1)
-        return self.first_lines(bisect_right(lines, n_tokens, key=self._tokens_before) - 1)
-
     def first_lines(self, n: int) -> "Shard":
         """A view of the first n lines (of all, where there are fewer)."""
         parts = []
@@ -110,10 +99,15 @@ class Shard:
                 parts.append(Part(tokens[: starts[-1]], starts))
         return Shard(parts)
 
-    def _tokens_before(self, i: int) -> int:
-        if i == len(self):
-            return self.n_tokens
-        return int(self.bounds(np.array([i]))[0][0]) - i
+    def spread_lines(self, n: int) -> "Shard":
+        """n lines at even distances, so from everywhere in the text, copied into memory; all lines,
+        not copied, where there are no more."""
+        if n >= len(self):
+            return self
+        first, last = self.bounds(np.arange(n) * len(self) // n)
+        starts = _edges(last - first + 1)
+        places = np.arange(starts[-1]) + np.repeat(first - starts[:-1], np.diff(starts))
+        return Shard([Part(self.slices(places, 1)[:, 0], starts)])
 
     def bounds(
         self, index: Int[np.ndarray, " n"]
@@ -168,7 +162,7 @@ def _advise(array: np.ndarray, advice: int) -> None:
         owner.madvise(advice)
 
 
-def _edges(sizes: Sequence[int]) -> np.ndarray:
+def _edges(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
 
 
