@@ -104,6 +104,9 @@ class Model:
     ffn: int = 3072
     positions: int = 512  # longest row
     norm: str = "post"  # post (XLM, BERT) or pre
+    norm_eps: float = 1e-12  # added to LayerNorm's variance (XLM, BERT; RoBERTa: 1e-5)
+    activation: str = "gelu"  # of the feed-forward layers: gelu (exact), gelu_tanh or relu
+    mlm_transform: bool = False  # BERT's output layer: linear, activation, LayerNorm, tied softmax
     dropout: float = 0.1
     attention_dropout: float = 0.1
     init_token: float = 0.0  # standard deviations; 0 = XLM's: width^-0.5 for token and position,
@@ -118,6 +121,7 @@ class Model:
     def __post_init__(self) -> None:
         _choice("model.attention", self.attention, ("xla", "cudnn"))
         _choice("model.norm", self.norm, ("post", "pre"))
+        _choice("model.activation", self.activation, ("gelu", "gelu_tanh", "relu"))
         _choice("model.softmax", self.softmax, ("all", "own"))
         _choice("model.dtype", self.dtype, ("float32", "bfloat16"))
         _check(self.layers >= 1, f"model.layers is {self.layers}, at least 1 is needed")

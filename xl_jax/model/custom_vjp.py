@@ -3,11 +3,11 @@
 Letters: N rows, D inputs (or width), F outputs. Reverse mode only.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-
-EPSILON = 1e-12  # of LayerNorm, XLM's
 
 
 @jax.custom_vjp
@@ -39,22 +39,30 @@ def _linear_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, 
 linear.defvjp(_linear_forward, _linear_backward)
 
 
-@jax.custom_vjp
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(
-    x_NxD: Float[Array, "N D"], scale_D: Float[Array, " D"], bias_D: Float[Array, " D"]
+    x_NxD: Float[Array, "N D"],
+    scale_D: Float[Array, " D"],
+    bias_D: Float[Array, " D"],
+    eps: float = 1e-12,
 ) -> Float[Array, "N D"]:
-    """Rows of mean 0 and variance 1, times scale plus bias; saves only two numbers a row."""
-    return _layer_norm_forward(x_NxD, scale_D, bias_D)[0]
+    """Rows of mean 0 and variance 1, times scale plus bias; saves only two numbers a row. `eps` is
+    added to the variance."""
+    return _layer_norm_forward(x_NxD, scale_D, bias_D, eps)[0]
 
 
-def _layer_norm_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
+def _layer_norm_forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, eps: float
+) -> tuple[jax.Array, tuple]:
     mean = jnp.mean(x, axis=1, keepdims=True)
-    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True) + EPSILON)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True) + eps)
     y = (x - mean) * inverse * scale[None] + bias[None]
     return y, (x, mean, inverse, scale)
 
 
-def _layer_norm_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _layer_norm_backward(
+    eps: float, saved: tuple, g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, mean, inverse, scale = saved
     unit = (x - mean) * inverse
     d_unit = g * scale[None]

@@ -12,6 +12,8 @@ Parameters, layer numbers as in the paper:
     final_norm (pre-norm models only)
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -66,7 +68,7 @@ class Linear(nn.Module):
 
 
 class Norm(nn.Module):
-    """LayerNorm with XLM's epsilon, in float32 whatever the input's type."""
+    """LayerNorm in float32, whatever the input's type."""
 
     config: Model
 
@@ -75,7 +77,7 @@ class Norm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
         flat = x.astype(jnp.float32).reshape(-1, x.shape[-1])
-        return layer_norm(flat, scale, bias).reshape(x.shape).astype(x.dtype)
+        return layer_norm(flat, scale, bias, self.config.norm_eps).reshape(x.shape).astype(x.dtype)
 
 
 class Attention(nn.Module):
@@ -116,8 +118,15 @@ def gelu(x: jax.Array) -> jax.Array:
     return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
 
 
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": gelu,
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+}
+
+
 class FeedForward(nn.Module):
-    """Two linear maps around the exact (erf) GELU."""
+    """Two linear maps around the activation, by default the exact (erf) GELU."""
 
     config: Model
 
@@ -125,7 +134,7 @@ class FeedForward(nn.Module):
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         c = self.config
         h_NxF = Linear((c.width,), (c.ffn,), c, name="up")(x_NxD)
-        return Linear((c.ffn,), (c.width,), c, name="down")(gelu(h_NxF))
+        return Linear((c.ffn,), (c.width,), c, name="down")(ACTIVATIONS[c.activation](h_NxF))
 
 
 class Layer(nn.Module):

@@ -1,7 +1,7 @@
-"""What sits on an encoder: the masked-language-model head (its parameters: mlm/bias [V]), and the
-heads of the downstream tasks (paper section 5): from word states to scores, all with one signature.
+"""Masked language modelling: the encoder and the head on it.
 
-Letters in names: B sentences, W words, D width, C classes, R relations.
+Letters in names: B rows, T tokens, P predicted positions, D width, V pieces, N = B*P.
+Parameters of the head: mlm/bias [V], and with `Model.mlm_transform` mlm/dense, mlm/norm.
 """
 
 import flax.linen as nn
@@ -10,21 +10,30 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
 from xl_jax.model.custom_vjp import linear
-from xl_jax.model.encoder import Encoder
+from xl_jax.model.encoder import ACTIVATIONS, Encoder, Linear, Norm
 
 
-class Bias(nn.Module):
-    """A parameter of its own: mlm/bias."""
+class Head(nn.Module):
+    """Softmax tied to the token embeddings, with a bias (XLM); after a linear layer, activation and
+    LayerNorm where the config says so (BERT)."""
 
-    size: int
+    config: Model
+    vocab_size: int
 
     @nn.compact
-    def __call__(self) -> Float[Array, " V"]:
-        return self.param("bias", nn.initializers.zeros, (self.size,))
+    def __call__(
+        self, h_NxD: Float[Array, "N D"], table_VxD: Float[Array, "V D"]
+    ) -> Float[Array, "N V"]:
+        c = self.config
+        if c.mlm_transform:
+            h_NxD = Linear((c.width,), (c.width,), c, name="dense")(h_NxD)
+            h_NxD = Norm(c, name="norm")(ACTIVATIONS[c.activation](h_NxD))
+        bias_V = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        return linear(h_NxD, table_VxD.astype(c.dtype).T, bias_V)
 
 
 class MaskedLM(nn.Module):
-    """Encoder and tied softmax with bias (XLM), over the predicted positions only.
+    """Encoder and head, over the predicted positions only.
 
     The encoder's parameters stand at the top of the tree, beside the head's.
     """
@@ -35,7 +44,7 @@ class MaskedLM(nn.Module):
     def setup(self) -> None:
         self.encoder = Encoder(self.config, self.vocab_size)
         nn.share_scope(self, self.encoder)
-        self.mlm = Bias(self.vocab_size)
+        self.mlm = Head(self.config, self.vocab_size)
 
     def __call__(
         self,
@@ -46,12 +55,10 @@ class MaskedLM(nn.Module):
         train: bool = False,
     ) -> Float[Array, "B P V"]:
         """float32 logits at the given positions; -1e30 for the pieces that are not allowed."""
-        c = self.config
         x_BxTxD = self.encoder(tokens_BxT, real_BxT, train)
         h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
         B, P, D = h_BxPxD.shape
-        table_VxD = self.encoder.embed.token.astype(c.dtype)
-        logits_BPxV = linear(h_BxPxD.reshape(B * P, D), table_VxD.T, self.mlm())
+        logits_BPxV = self.mlm(h_BxPxD.reshape(B * P, D), self.encoder.embed.token)
         logits_BPxV = jnp.where(allowed_V[None], logits_BPxV, -1e30)
         return logits_BPxV.reshape(B, P, self.vocab_size)
 
