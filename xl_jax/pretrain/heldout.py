@@ -41,7 +41,8 @@ class Heldout:
         c = self.run.config
         windows = make_windows(c.data.windows, self.run.data.train[language], c.data.length)
         blocks = np.array_split(np.arange(len(windows)), -(-len(windows) // 1000))
-        ngrams = Ngrams(map(windows.rows, blocks), self.run.model.vocab_size)
+        pieces = self.run.data.vocabulary.ordinary(language)
+        ngrams = Ngrams(map(windows.rows, blocks), pieces)
         sums = {"unigram": 0.0, "bigram": 0.0}
         count = 0
         for tokens, _, rows in self._scored(params, language):

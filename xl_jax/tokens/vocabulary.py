@@ -74,12 +74,17 @@ class Vocabulary:
         `</s>` included: much quicker for many short lines."""
         return Encoder(self.models[language], self.ids[language])
 
+    def ordinary(self, language: str) -> Bool[np.ndarray, " size"]:
+        """The rows of the pieces that `language`'s text can become, special tokens left out."""
+        rows = np.zeros(self.size, bool)
+        rows[self.ids[language][N_SPECIAL:]] = True
+        return rows
+
     def possible(self, language: str) -> Bool[np.ndarray, " size"]:
-        """The rows of the special tokens, and of the pieces that `language`'s text can become."""
-        result = np.zeros(self.size, bool)
-        result[self.ids[language][N_SPECIAL:]] = True
-        result[np.arange(N_SPECIAL) + self.special_offset[language]] = True
-        return result
+        """The `ordinary` rows, and those of the language's special tokens."""
+        rows = self.ordinary(language)
+        rows[np.arange(N_SPECIAL) + self.special_offset[language]] = True
+        return rows
 
     def strings(self, language: str) -> list[str]:
         """The pieces of `language`'s model, in its own order: piece i has row `ids[language][i]`.
