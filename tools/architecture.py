@@ -11,8 +11,9 @@ import argparse
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from html import escape
 from pathlib import Path
+
+from tools import svg
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
@@ -138,48 +139,25 @@ def draw(package: Path) -> str:
         for i, name in enumerate(names):
             corner[name] = (left + i * (WIDTH + GAP), GAP + FLOOR * level)
 
-    def lines() -> Iterator[str]:
-        yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'font-family="sans-serif" font-size="11">'
-        )
-        yield f'<rect width="{width}" height="{height}" fill="white"/>'
+    def shapes() -> Iterator[str]:
         for name, below in sorted(reduced(rooms).items()):
             for target in sorted(below):
                 (x1, y1), (x2, y2) = corner[name], corner[target]
-                x1, y1, x2 = x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2
-                bend = (y2 - y1) / 2
-                yield (
-                    f'<path d="M{x1:g} {y1:g}C{x1:g} {y1 + bend:g} {x2:g} {y2 - bend:g} '
-                    f'{x2:g} {y2:g}" fill="none" stroke="#9ab" stroke-width="1.4"/>'
-                )
-                yield (
-                    f'<path d="M{x2 - 3:g} {y2 - 6:g}L{x2:g} {y2:g}L{x2 + 3:g} {y2 - 6:g}" '
-                    f'fill="#678"/>'
-                )
+                yield svg.arrow(x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2, y2)
         for name, (x, y) in sorted(corner.items()):
-            text = first_line(files[f"{package.name}.{name}"])
-            yield from box(x, y, WIDTH, name + "/", text, "#e8f1f5")
-        ground = ", ".join(GROUND)
+            job = first_line(files[f"{package.name}.{name}"])
+            yield from box(x, y, WIDTH, name + "/", job, "#e8f1f5")
         y = height - GAP - HEIGHT
-        yield from box(GAP, y, width - 2 * GAP, ground, "used by every room", "#eee")
-        yield "</svg>"
+        yield from box(GAP, y, width - 2 * GAP, ", ".join(GROUND), "used by every room", "#eee")
 
-    return "\n".join(lines()) + "\n"
+    return svg.document(width, height, shapes())
 
 
-def box(x: float, y: float, width: float, title: str, text: str, fill: str) -> Iterator[str]:
+def box(x: float, y: float, width: float, title: str, job: str, fill: str) -> Iterator[str]:
     """A box with a title and a smaller line below it."""
-    yield (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{HEIGHT}" rx="5" fill="{fill}" '
-        f'stroke="#678"/>'
-    )
-    middle = x + width / 2
-    yield (
-        f'<text x="{middle:g}" y="{y + 19:g}" text-anchor="middle" font-size="13" '
-        f'font-weight="bold">{escape(title)}</text>'
-    )
-    yield f'<text x="{middle:g}" y="{y + 35:g}" text-anchor="middle">{escape(text)}</text>'
+    yield svg.box(x, y, width, HEIGHT, fill)
+    yield svg.text(x + width / 2, y + 19, title, 13, bold=True)
+    yield svg.text(x + width / 2, y + 35, job)
 
 
 def main() -> None:

@@ -1,0 +1,40 @@
+"""The few shapes that the drawings of the documents are made of, as lines of SVG."""
+
+from collections.abc import Iterable
+from html import escape
+
+
+def document(width: float, height: float, shapes: Iterable[str]) -> str:
+    """A picture with a white ground, so that it reads on dark pages too."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+        f'font-family="sans-serif" font-size="11">'
+    )
+    ground = f'<rect width="{width:g}" height="{height:g}" fill="white"/>'
+    return "\n".join([head, ground, *shapes, "</svg>"]) + "\n"
+
+
+def box(x: float, y: float, width: float, height: float, fill: str) -> str:
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="5" fill="{fill}" '
+        f'stroke="#678"/>'
+    )
+
+
+def text(x: float, y: float, words: str, size: int = 11, bold: bool = False) -> str:
+    """Centred at x; y is its base line."""
+    weight = ' font-weight="bold"' if bold else ""
+    return (
+        f'<text x="{x:g}" y="{y:g}" text-anchor="middle" font-size="{size}"{weight}>'
+        f"{escape(words)}</text>"
+    )
+
+
+def arrow(x1: float, y1: float, x2: float, y2: float) -> str:
+    """A curve downward from (x1, y1), with a head at (x2, y2)."""
+    bend = (y2 - y1) / 2
+    return (
+        f'<path d="M{x1:g} {y1:g}C{x1:g} {y1 + bend:g} {x2:g} {y2 - bend:g} {x2:g} {y2:g}" '
+        f'fill="none" stroke="#9ab" stroke-width="1.4"/>\n'
+        f'<path d="M{x2 - 3:g} {y2 - 6:g}L{x2:g} {y2:g}L{x2 + 3:g} {y2 - 6:g}" fill="#678"/>'
+    )

@@ -1,0 +1,183 @@
+"""Write the tables of numbers in README.md and docs/ from the measurements in results/.
+
+    python tools/tables.py             rewrites the tables between their markers
+    python tools/tables.py --check     exit code 1, and the names of those that are not up to date
+
+A table stands between two comments, the first of which says what is in it:
+
+    <!-- table results/cka.json rows=encoders columns=layer digits=1 -->
+    <!-- end -->
+
+rows, columns   keys of the records whose values name the rows and the columns
+digits          decimals of the values, one number or one for each column
+where           only these records: KEY:VALUE&KEY:VALUE; for VALUE also VALUE|VALUE
+title           what stands above the names of the rows
+
+Several records of one cell (the rounds of a benchmark) become their median (lowest-highest). One
+that has `low` and `high` shows them in the same way; `sd` stands alone in parentheses.
+
+    <!-- layers results/main_job.json -->      what `eval.py` prints of these records
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tools.benchmarks import record
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^<!-- (table|layers) (\S+\.json)(.*?) -->\n(.*?)^<!-- end -->\n", re.M | re.S)
+LABELS = {
+    "torch": "PyTorch, equal work",
+    "transformers": "transformers, eager",
+    "transformers_compile": "transformers, `torch.compile`",
+    "transformers_sorted": "transformers, lines sorted by length",
+    "faiss": "faiss-cpu",
+    "tokens_per_second": "tokens/s",
+    "sentences_per_second": "sentences/s",
+    "words_per_second": "words/s",
+    "xl_jax_over_arm": "xl_jax / arm",
+    "features_xl_jax_over_arm": "xl_jax / arm",
+    "csls_xl_jax_over_arm": "xl_jax / arm",
+    "csls_seconds": "seconds",
+    "share_of_peak": "share of its own matmul peak",
+    "real_over_positions": "tokens / positions computed",
+    "over_all_shared": "time of a step / all_shared",
+    "compile_seconds_new": "new, s",
+    "compile_seconds_cached": "from the cache, s",
+    "step_windows_per_second": "a step consumes",
+    "input_windows_per_second": "input alone delivers",
+    "input_over_step": "input / step",
+    "step_with_input_over_step": "step with input / step",
+    "cold_windows_per_second": "from a cold disk, windows/s",
+    "warm_windows_per_second": "from memory, windows/s",
+    "own_mb": "own memory, MB",
+    "mapped_mb": "mapped pages, MB",
+    "sentencepiece_mb_per_core_second": "SentencePiece, MB/s",
+    "prepare_mb_per_core_second": "prepared, MB/s",
+    "prepare_over_sentencepiece": "prepared / SentencePiece",
+    "two_processes_over_one": "two processes / one",
+    "prepare_peak_mb": "peak memory, MB",
+}
+
+Record = dict[str, Any]
+
+
+def pivot(
+    records: Sequence[Record], rows: str, columns: str, digits: Sequence[int], title: str = ""
+) -> list[list[str]]:
+    """A table with its header: a row and a column for each value of the two keys, as they come."""
+    here = [r for r in records if rows in r and columns in r]
+    names = list(dict.fromkeys(r[rows] for r in here))
+    heads = list(dict.fromkeys(r[columns] for r in here))
+    decimals = [*digits, *[digits[-1]] * len(heads)]
+    table = [[title, *map(label, heads)]]
+    for name in names:
+        cells = [[r for r in here if (r[rows], r[columns]) == (name, x)] for x in heads]
+        table.append([label(name), *map(cell, cells, decimals)])
+    return table
+
+
+def label(name: Any) -> str:
+    """In words where a record names a thing for programs."""
+    return f"{name:,}" if isinstance(name, int) else LABELS.get(name, name)
+
+
+def cell(records: Sequence[Record], digits: int) -> str:
+    """The value of records that belong together, with its spread."""
+    values = [r["value"] for r in records]
+    if not values or isinstance(values[0], str):
+        return "; ".join(values)
+    one = records[0] if len(records) == 1 else {"low": min(values), "high": max(values)}
+    text = show(median(values), digits)
+    if "low" in one:
+        text += f" ({show(one['low'], digits)}-{show(one['high'], digits)})"
+    elif "sd" in one:
+        text += f" ({show(one['sd'], digits)})"
+    return text
+
+
+def show(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}"
+
+
+def kept(records: Sequence[Record], where: str) -> list[Record]:
+    """The records whose values are as `where` says, KEY:VALUE&KEY:VALUE|VALUE."""
+    wanted = [part.partition(":")[::2] for part in filter(None, where.split("&"))]
+    return [r for r in records if all(str(r.get(k)) in v.split("|") for k, v in wanted)]
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    header, *rows = table
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def origin(measurement: Record, link: str) -> str:
+    """Where the figures come from, as a line of Markdown."""
+    machine = measurement["hardware"]
+    where = ", ".join([machine["cpu"], f"{machine['cores']} cores", *machine.get("devices", ())])
+    how = ", copied from an earlier document" if measurement.get("transcribed") else ""
+    return f"[{Path(link).name}]({link}): commit {measurement['commit']}, {where}{how}.\n"
+
+
+def fill(match: re.Match[str], document: Path) -> str:
+    """A block of `document` with its table."""
+    kind, name, options, _ = match.groups()
+    measurement = record.read(ROOT / name)
+    given = dict(part.split("=", 1) for part in shlex.split(options))
+    records = kept(measurement["records"], given.pop("where", ""))
+    if kind == "layers":
+        from xl_jax.report.tables import by_layer
+
+        text = f"```\n{by_layer(records)}\n```\n"
+    else:
+        digits = [int(x) for x in given.pop("digits", "1").split(",")]
+        text = markdown(pivot(records, digits=digits, **given))
+    link = "../" * len(document.relative_to(ROOT).parents[1:]) + name
+    head = match[0].partition("\n")[0]
+    return f"{head}\n{text}\n{origin(measurement, link)}<!-- end -->\n"
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def stale(document: Path) -> tuple[str, list[str]]:
+    """(the document with every table as its file says, the markers of those that were not)."""
+    old = document.read_text(encoding="utf-8")
+    changed: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        filled = fill(match, document)
+        if filled != match[0]:
+            changed.append(match[0].partition("\n")[0])
+        return filled
+
+    return BLOCK.sub(replace, old), changed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check, found = parser.parse_args().check, 0
+    for document in documents():
+        text, changed = stale(document)
+        for marker in changed:
+            print(f"{document.relative_to(ROOT)}: {marker}")
+        if changed and not check:
+            document.write_text(text, encoding="utf-8")
+        found += len(changed)
+    if check and found:
+        sys.exit(f"{found} tables are not up to date: python tools/tables.py")
+
+
+if __name__ == "__main__":
+    main()
