@@ -1,0 +1,218 @@
+"""The documents are true: commands parse, files and fields exist, tables and pictures are those of
+the code and of results/."""
+
+import dataclasses
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tools import draw_masks, tables
+from xl_jax.config import Config
+from xl_jax.config.finetune import Tuning
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = ["train.py", "eval.py", *sorted(f"tools/{x.name}" for x in (ROOT / "tools").glob("*.py"))]
+PROGRAMS = [x for x in SCRIPTS if '__name__ == "__main__"' in (ROOT / x).read_text()]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+OF_OTHERS = ("--signal", "--nodes", "--ntasks")  # flags of Slurm
+
+
+class Command(NamedTuple):
+    words: tuple[str, ...]
+    where: str
+
+
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def logical_lines(block: str) -> list[str]:
+    """Lines of a shell, those that end in a backslash joined with the next."""
+    return block.replace("\\\n", " ").splitlines()
+
+
+def simple_commands(line: str) -> Iterator[list[str]]:
+    """The words of every `python ...` and `pip ...` in a line, those in a quoted word too."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
+    reader.whitespace_split = True
+    reader.commenters = "#"
+    words: list[str] = []
+    for token in [*reader, ";"]:
+        if " python " in token or " pip " in token:
+            yield from simple_commands(token)
+        if not set(token) <= set("();<>|&"):
+            words.append(token)
+            continue
+        for start, word in enumerate(words):
+            if word in ("python", "pip"):
+                yield words[start:]
+                break
+        words = []
+
+
+def shell(document: Path) -> Iterator[str]:
+    """Lines of code and inline code that hold a command."""
+    text = text_of(document)
+    for language, block in FENCE.findall(text):
+        if not language:
+            yield from logical_lines(block)
+    yield from (" ".join(x.split()) for x in INLINE.findall(FENCE.sub("", text)))
+
+
+def commands(document: Path) -> list[Command]:
+    found = []
+    for line in shell(document):
+        if re.search(r"\b(python|pip) ", line):
+            found += [Command(tuple(x), f"{document.name}: {line}") for x in simple_commands(line)]
+    return found
+
+
+def flags(document: Path) -> list[Command]:
+    """Inline code that is flags alone."""
+    found = []
+    for code in INLINE.findall(FENCE.sub("", text_of(document))):
+        code = " ".join(code.split())
+        if code.startswith("--") and not code.startswith(OF_OTHERS):
+            found.append(Command(tuple(shlex.split(code)), f"{document.name}: {code}"))
+    return found
+
+
+def known(word: str) -> bool:
+    """Whether a word of a command line is one, not a blank to be filled in."""
+    return not word.endswith("...") and word not in ("--config=FILE",)
+
+
+def programs_of(words: tuple[str, ...]) -> list[list[str]]:
+    """Command lines that flags alone may belong to."""
+    if words[0].startswith("--config."):
+        files = ("tiny.py", "bilingual_cpu.py:en,fr", "paper.py:en,fr")
+        return [["train.py", f"--config=configs/{x}", *words] for x in files]
+    needed = {
+        "eval.py": ["--task=ner"],
+        "tools/bench.py": ["analysis"],
+        "tools/crash.py": ["--out=x"],
+    }
+    programs = sorted(PROGRAMS, key=lambda x: x != "eval.py")  # most flags are of it
+    return [[program, *needed.get(program, []), *words] for program in programs]
+
+
+def problems_of(asked: list[list[list[str]]]) -> list[str]:
+    """See parse_commands.py."""
+    call = [sys.executable, "tests/parse_commands.py"]
+    given = json.dumps(asked)
+    done = subprocess.run(call, input=given, capture_output=True, text=True, check=True, cwd=ROOT)
+    return json.loads(done.stdout)
+
+
+def test_every_command_and_flag_parses():
+    """By the parser of the program itself; dots and the like are left out."""
+    asked: dict[str, list[list[str]]] = {}
+    for document in DOCUMENTS:
+        for command in commands(document):
+            if command.words[0] == "python" and command.words[1] != "-m":
+                script, *rest = command.words[1:]
+                assert script in PROGRAMS, f"{command.where}: no program {script}"
+                asked[command.where] = [[script, *filter(known, rest)]]
+        for command in flags(document):
+            asked[command.where] = programs_of(command.words)
+    assert len(asked) > 60
+    problems = zip(asked, problems_of(list(asked.values())), strict=True)
+    assert [f"{where}\n    {problem}" for where, problem in problems if problem] == []
+
+
+def test_a_wrong_command_is_found():
+    wrong = {
+        "did you mean 'model.width'": ["train.py", "--config.modle.width=3"],
+        "did you mean 'joint'": ["train.py", "--config.vocab.mode=jiont"],
+        "did you mean 'task'": ["eval.py", "--taks=ner"],
+        "unrecognized arguments: --rwos=3": ["tools/bench.py", "step", "--rwos=3"],
+    }
+    problems = problems_of([[words] for words in wrong.values()])
+    for message, problem in zip(wrong, problems, strict=True):
+        assert message in problem
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_files_that_are_named_exist(document):
+    text = text_of(document)
+    folders = "configs|tools|tests|docs|results|xl_jax"
+    pattern = rf"(?<![\w/.*-])(?:{folders})/[\w./-]*\w|requirements[\w-]*\.txt"
+    for name in re.findall(pattern, text):
+        path = ROOT / name.rstrip("/.")
+        assert path.exists() or path.with_suffix(".py").exists(), f"{document.name}: {name}"
+    pinned = re.search(r"^jax==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert pinned is not None
+    for version in re.findall(r'"jax\[\w+\]==([\d.]+)"', text):
+        assert version == pinned[1]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(document))):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), f"{document.name}: {target}"
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+            anchors = [re.sub(r"[^\w -]", "", x.lower()).replace(" ", "-") for x in heads]
+            assert anchor in anchors, f"{document.name}: {target}"
+
+
+def fields(kind: type, prefix: str = "") -> Iterator[str]:
+    for f in dataclasses.fields(kind):
+        yield prefix + f.name
+        if isinstance(f.type, type) and dataclasses.is_dataclass(f.type):
+            yield from fields(f.type, f"{prefix}{f.name}.")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_config_fields_in_running_text_exist(document):
+    there = {*fields(Config), *fields(Tuning, "tune.")}
+    sections = {x.partition(".")[0] for x in there if "." in x}
+    for code in INLINE.findall(FENCE.sub("", text_of(document))):
+        for name in re.findall(r"(?<![\w./-])([a-z]+\.[a-z_]+)\b(?!\()", code):
+            if name.partition(".")[0] in sections:
+                assert name in there, f"{document.name}: {code}"
+
+
+def test_tables_are_those_of_their_files():
+    """Made by `python tools/tables.py`."""
+    for document in tables.documents():
+        assert tables.stale(document)[1] == []
+
+
+def test_every_result_is_a_measurement():
+    from tools.benchmarks import record
+
+    for path in sorted((ROOT / "results").glob("*.json")):
+        record.read(path)
+
+
+def test_numbers_in_tables_come_from_files():
+    """A table with more than a number in a row stands between the markers of tools/tables.py."""
+    for document in DOCUMENTS:
+        rest = FENCE.sub("", tables.BLOCK.sub("", text_of(document)))
+        for row in re.findall(r"^\|.*\|$", rest, re.M):
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            numbers = [c for c in cells if re.fullmatch(r"\d[\d,]*(\.\d+)?( \(.*\))?( %)?", c)]
+            assert len(numbers) < 2, f"{document.name}: {row}"
+
+
+def test_the_picture_of_masks_is_up_to_date():
+    """Made by `python tools/draw_masks.py`."""
+    assert draw_masks.PICTURE.read_text(encoding="utf-8") == draw_masks.draw()
+
+
+def test_readme_is_short():
+    assert len(text_of(ROOT / "README.md").splitlines()) < 180
