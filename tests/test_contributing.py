@@ -28,6 +28,7 @@ def apply(diff: str, root: Path) -> str:
 
 
 @pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.slow
 def test_a_change_applies_and_works(name, tmp_path):
     diff = block(SECTIONS[name], "diff")
     assert len(diff.splitlines()) < 40

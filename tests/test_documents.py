@@ -113,6 +113,7 @@ def problems_of(asked: list[list[list[str]]]) -> list[str]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_every_command_and_flag_parses():
     """By the parser of the program itself; dots and the like are left out."""
     asked: dict[str, list[list[str]]] = {}
@@ -129,6 +130,7 @@ def test_every_command_and_flag_parses():
     assert [f"{where}\n    {problem}" for where, problem in problems if problem] == []
 
 
+@pytest.mark.slow
 def test_a_wrong_command_is_found():
     wrong = {
         "did you mean 'model.width'": ["train.py", "--config.modle.width=3"],
