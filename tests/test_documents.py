@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -218,3 +219,11 @@ def test_the_picture_of_masks_is_up_to_date():
 
 def test_readme_is_short():
     assert len(text_of(ROOT / "README.md").splitlines()) < 180
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.search(r"^version: (.+)$", text, re.M)[1] == project["version"]  # type: ignore[index]
+    assert "doi: 10.18653/v1/2020.acl-main.536" in text
+    assert "Version 2.0, January 2004" in (ROOT / "LICENSE").read_text(encoding="utf-8")
