@@ -9,13 +9,12 @@ import os
 import runpy
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from xl_jax import config_flags
 from xl_jax.config import Config, finetune, from_dict, to_config_dict, to_dict
 from xl_jax.errors import InputError
-from xl_jax.model.shared_model import SharedModel, check_sharing
+from xl_jax.model.shared_model import SharedModel
 from xl_jax.studies.study import Study, StudyFolder
 
 CONFIGS = [x for x in sorted(Path("configs").glob("*.py")) if "finetune" not in x.name]
@@ -43,9 +42,7 @@ def configs_of(path: Path) -> dict[str, Config]:
 def test_paths_shapes_and_sharing_of_every_config(path: Path) -> None:
     parts = []
     for name, config in configs_of(path).items():
-        size = config.vocab.size
-        every = np.ones((len(config.languages), size), bool)
-        parts.append(f"# {path.stem} {name}\n{SharedModel(config, size, every, every).describe()}")
+        parts.append(f"# {path.stem} {name}\n{SharedModel.abstract(config).describe()}")
     dump = "\n\n".join(parts) + "\n"
     golden = GOLDEN / f"{path.stem}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -105,10 +102,10 @@ def test_a_config_survives_config_dict_and_json() -> None:
 def test_the_command_line_takes_rules_as_a_literal() -> None:
     config = to_config_dict(next(iter(configs_of(Path("configs/tiny.py")).values())))
     config.sharing = (("embed/token", "private"), (".*", (("en",), ("twin",))))
-    check_sharing(from_dict(config))
+    SharedModel.abstract(from_dict(config))
     config.sharing = (("embed/tokn", "private"), (".*", "shared"))
     with pytest.raises(InputError, match="'embed/tokn' matches no parameter; near .*embed/token"):
-        check_sharing(from_dict(config))
+        SharedModel.abstract(from_dict(config))
 
 
 @pytest.mark.parametrize(

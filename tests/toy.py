@@ -45,9 +45,7 @@ def config(
 
 def model(c: Config) -> SharedModel:
     """Every language uses every piece but the special ones."""
-    possible = np.ones((len(c.languages), VOCAB), bool)
-    seen = possible & (np.arange(VOCAB)[None] >= N_SPECIAL)
-    return SharedModel(c, VOCAB, possible, seen)
+    return SharedModel.abstract(c, VOCAB)
 
 
 def steps(c: Config, n: int, languages: list[list[int]] | None = None, seed: int = 0) -> Step:

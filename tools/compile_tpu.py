@@ -47,26 +47,16 @@ def devices(name: str) -> tuple[list[Any], int]:
     return list(found.devices), gib
 
 
-def described_model(config: Any) -> Any:
-    """The run's model as if every piece belonged to every language."""
-    import numpy as np
-
-    from xl_jax.model.shared_model import SharedModel
-    from xl_jax.tokens.special import N_SPECIAL
-
-    size = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
-    possible = np.ones((len(config.languages), size), bool)
-    return SharedModel(config, size, possible, possible & (np.arange(size) >= N_SPECIAL))
-
-
 def main() -> None:
     found, gib = devices(TOPOLOGY.value)
     from xl_jax.devices.mesh import make_mesh
+    from xl_jax.model.shared_model import SharedModel
     from xl_jax.training.compiled_step import collectives, compile_step, memory
     from xl_jax.training.step import flops_per_step
 
     config = config_flags.config()
-    mesh, model = make_mesh(config, found), described_model(config)
+    rows = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
+    mesh, model = make_mesh(config, found), SharedModel.abstract(config, rows)
     print(model.describe().splitlines()[-1])
     start = time.monotonic()
     compiled = compile_step(model, mesh)

@@ -61,10 +61,7 @@ def shared_model(
         batch=Batch(slots=slots, rows=shape.rows // slots),
         optim=Optim(lr=LR, schedule="constant", warmup=1, clip=CLIP),
     )
-    possible = np.ones((len(languages), shape.vocab), bool)
-    return SharedModel(
-        config, shape.vocab, possible, possible & (np.arange(shape.vocab) >= N_SPECIAL)
-    )
+    return SharedModel.abstract(config, shape.vocab)
 
 
 def xl_jax_arm(shape: Shape, model: Any) -> Arm:

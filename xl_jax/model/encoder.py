@@ -86,9 +86,9 @@ class Attention(nn.Module):
     config: Model
 
     @nn.compact
-    def __call__(self, x_NxD: jax.Array, real_BxT: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x_NxD: jax.Array, attention_mask_BxT: jax.Array, train: bool) -> jax.Array:
         c = self.config
-        B, T = real_BxT.shape
+        B, T = attention_mask_BxT.shape
         H, K = c.heads, c.width // c.heads
 
         def project(name: str) -> jax.Array:
@@ -99,13 +99,13 @@ class Attention(nn.Module):
         if c.attention == "cudnn":  # it takes lengths, so padding has to come last
             mixed_BxTxHxK = jax.nn.dot_product_attention(
                 *(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK),
-                key_value_seq_lengths=real_BxT.sum(1, dtype=jnp.int32),
+                key_value_seq_lengths=attention_mask_BxT.sum(1, dtype=jnp.int32),
                 implementation="cudnn",
             )
             return output(mixed_BxTxHxK.reshape(B * T, H, K))
         scores_BxHxTxT = jnp.einsum("BTHK,BSHK->BHTS", q_BxTxHxK * K**-0.5, k_BxTxHxK)
         scores_BxHxTxT = scores_BxHxTxT.astype(jnp.float32)
-        scores_BxHxTxT = jnp.where(real_BxT[:, None, None, :], scores_BxHxTxT, -1e30)
+        scores_BxHxTxT = jnp.where(attention_mask_BxT[:, None, None, :], scores_BxHxTxT, -1e30)
         weights_BxHxTxT = jax.nn.softmax(scores_BxHxTxT, axis=-1).astype(c.dtype)
         weights_BxHxTxT = nn.Dropout(c.attention_dropout)(weights_BxHxTxT, deterministic=not train)
         mixed_BxTxHxK = jnp.einsum("BHTS,BSHK->BTHK", weights_BxHxTxT, v_BxTxHxK)
@@ -143,15 +143,15 @@ class Layer(nn.Module):
     config: Model
 
     @nn.compact
-    def __call__(self, x_NxD: jax.Array, real_BxT: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x_NxD: jax.Array, attention_mask_BxT: jax.Array, train: bool) -> jax.Array:
         c = self.config
         attention, feed_forward = Attention(c, name="attention"), FeedForward(c, name="ffn")
         norm1, norm2 = Norm(c, name="attention_norm"), Norm(c, name="ffn_norm")
         dropout = nn.Dropout(c.dropout, deterministic=not train)
         if c.norm == "post":
-            x_NxD = norm1(x_NxD + dropout(attention(x_NxD, real_BxT, train)))
+            x_NxD = norm1(x_NxD + dropout(attention(x_NxD, attention_mask_BxT, train)))
             return norm2(x_NxD + dropout(feed_forward(x_NxD)))
-        x_NxD = x_NxD + dropout(attention(norm1(x_NxD), real_BxT, train))
+        x_NxD = x_NxD + dropout(attention(norm1(x_NxD), attention_mask_BxT, train))
         return x_NxD + dropout(feed_forward(norm2(x_NxD)))
 
 
@@ -202,18 +202,18 @@ class Encoder(nn.Module):
     def __call__(
         self,
         tokens_BxT: Int[Array, "B T"],
-        real_BxT: Bool[Array, "B T"],
+        attention_mask_BxT: Bool[Array, "B T"],
         train: bool = False,
         all_layers: bool = False,
     ) -> Float[Array, "B T D"] | Float[Array, "L B T D"]:
         """The top layer's states, or those of every layer: 0 the embeddings, then 1..layers.
 
-        `real_BxT` is False at padding, which no token attends to. `train` turns dropout on (rng
-        "dropout"). The top state of a pre-norm model includes its final LayerNorm.
+        `attention_mask_BxT` is False at padding, which no token attends to. `train` turns dropout
+        on (rng "dropout"). The top state of a pre-norm model includes its final LayerNorm.
         """
         states = [self.embed(tokens_BxT, train)]
         for layer in self.layers:
-            states.append(layer(states[-1], real_BxT, train))
+            states.append(layer(states[-1], attention_mask_BxT, train))
         if self.config.norm == "pre":
             states[-1] = self.final_norm(states[-1])
         shape = (*tokens_BxT.shape, self.config.width)

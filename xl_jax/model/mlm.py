@@ -49,13 +49,13 @@ class MaskedLM(nn.Module):
     def __call__(
         self,
         tokens_BxT: Int[Array, "B T"],
-        real_BxT: Bool[Array, "B T"],
+        attention_mask_BxT: Bool[Array, "B T"],
         positions_BxP: Int[Array, "B P"],
         allowed_V: Bool[Array, " V"],
         train: bool = False,
     ) -> Float[Array, "B P V"]:
         """float32 logits at the given positions; -1e30 for the pieces that are not allowed."""
-        x_BxTxD = self.encoder(tokens_BxT, real_BxT, train)
+        x_BxTxD = self.encoder(tokens_BxT, attention_mask_BxT, train)
         h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
         B, P, D = h_BxPxD.shape
         logits_BPxV = self.mlm(h_BxPxD.reshape(B * P, D), self.encoder.embed.token)
@@ -63,7 +63,7 @@ class MaskedLM(nn.Module):
         return logits_BPxV.reshape(B, P, self.vocab_size)
 
     def states(
-        self, tokens_BxT: Int[Array, "B T"], real_BxT: Bool[Array, "B T"]
+        self, tokens_BxT: Int[Array, "B T"], attention_mask_BxT: Bool[Array, "B T"]
     ) -> Float[Array, "L B T D"]:
         """Hidden states of every layer, no dropout (see `Encoder`)."""
-        return self.encoder(tokens_BxT, real_BxT, all_layers=True)
+        return self.encoder(tokens_BxT, attention_mask_BxT, all_layers=True)

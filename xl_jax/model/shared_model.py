@@ -93,6 +93,22 @@ class SharedModel:
             start, tokens, tokens == 0, tokens[:, :1], jnp.ones(self.vocab_size, bool)
         )["params"]
 
+    @classmethod
+    def abstract(cls, config: Config, vocab_size: int = 0) -> "SharedModel":
+        """The model of a run whose text need not be there: every language uses every piece.
+
+        `vocab_size`: rows of the embedding table, by default `config.vocab.size`. The mask does
+        not depend on it.
+
+        Raises:
+          InputError: a sharing rule that does not fit, see `mask`.
+        """
+        size = vocab_size or config.vocab.size
+        possible = np.ones((len(config.languages), size), bool)
+        model = cls(config, size, possible, possible & (np.arange(size) >= N_SPECIAL))
+        _ = model.mask
+        return model
+
     def describe(self) -> str:
         """The printable partition: every leaf, its shape, who shares it; then the totals."""
         languages = self.config.languages
@@ -115,10 +131,3 @@ def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> Sh
     model = SharedModel(config, vocabulary.size, possible, seen, offsets)
     _ = model.mask
     return model
-
-
-def check_sharing(config: Config) -> None:
-    """Raises InputError for a sharing mask that cannot work, before any text is read."""
-    size = config.vocab.size  # the mask does not depend on the number of pieces
-    every = np.ones((len(config.languages), size), bool)
-    _ = SharedModel(config, size, every, every).mask

@@ -180,12 +180,12 @@ def _freeze_rules(freeze: str | Rules) -> Rules:
 
 
 def components(template: Params, mask: Mask, n_languages: int) -> tuple[np.ndarray, Any]:
-    """Groups of languages that are tied, directly or through others, by some shared parameter.
+    """Connected components of the sharing graph: its nodes are the languages, and every parameter
+    that two languages share joins them.
 
     Returns (component of each language int[languages], component of each variant int[V] per leaf).
-    Languages of different components are independent models that happen to run in one program:
-    the training step divides losses and clips gradients within each component, so that it really
-    computes what separate runs would.
+    Components are optimised independently: the training step normalises losses and clips gradients
+    within each one.
     """
     component = np.arange(n_languages)
     for variants in _tuples(template, mask):

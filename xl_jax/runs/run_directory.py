@@ -19,7 +19,7 @@ from xl_jax.devices.multihost import first_alone, is_first
 from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import read_json, write_json
 from xl_jax.model import sharing
-from xl_jax.model.shared_model import SharedModel, check_sharing, make_model
+from xl_jax.model.shared_model import SharedModel, make_model
 from xl_jax.prepare.pipeline import Prepared, prepare
 from xl_jax.rules import leaf_paths
 from xl_jax.runs.checkpoint import Checkpoints
@@ -113,7 +113,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
                 "Name another directory with --workdir"
             )
     make_mesh(config)
-    check_sharing(config)
+    SharedModel.abstract(config)  # before any text is read
     _check_writable(folder)
 
     def open_it() -> Run:
