@@ -1,7 +1,4 @@
-"""The training step: masked rows of several languages in, one update of the shared tree out.
-
-Letters in names: A sequential parts (accum), S slots, R rows, T tokens, L languages.
-"""
+"""The training step: masked rows of several languages in, one update of the stacked tree out."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,9 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
@@ -20,10 +16,11 @@ from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shard
 from xl_jax.model import sharing
 from xl_jax.model.masking import MaskedRows, mask_rows
 from xl_jax.model.shared_model import SharedModel
-from xl_jax.rng import Purpose, key
-from xl_jax.tokens.special import PAD
 from xl_jax.training import optimizer
+from xl_jax.training.loss import StepLoss, Sums, row_losses
 
+Metrics = dict[str, jax.Array]
+SUMMED = ("loss_sum", "predicted", "skipped")  # over the steps of a call; of others the last counts
 UNROLLED_SLOTS = 4  # more take too long to compile
 
 
@@ -33,13 +30,6 @@ class State(NamedTuple):
     step: Int[Array, ""]
     params: Any
     moments: Any
-
-
-class Sums(NamedTuple):
-    """Sums over predicted tokens, by language: divide only after adding everything up."""
-
-    loss: Float[Array, " L"]
-    tokens: Float[Array, " L"]
 
 
 def init_state(model: SharedModel, mesh: Mesh | None = None) -> State:
@@ -75,132 +65,27 @@ def _state_0(model: SharedModel) -> State:
     return State(jnp.zeros((), jnp.int32), params, optimizer.init(model.config.optim, params))
 
 
-def row_losses(
-    model: SharedModel,
-    view: Any,
-    rows: MaskedRows,
-    language: Int[Array, ""],
-    dropout: jax.Array | None = None,
-) -> Float[Array, "R P"]:
-    """Cross-entropy in nats of each predicted position, 0 where its weight is 0."""
-    logits: Any = model.module.apply(
-        {"params": view},
-        rows.tokens,
-        rows.tokens != PAD,
-        rows.positions,
-        jnp.asarray(model.allowed)[language],
-        train=dropout is not None,
-        rngs=None if dropout is None else {"dropout": dropout},
-    )
-    flat = logits.reshape(-1, logits.shape[-1])  # with one axis of predictions XLA reduces faster
-    losses = optax.softmax_cross_entropy_with_integer_labels(flat, rows.targets.reshape(-1))
-    return jnp.where(rows.weights > 0, losses.reshape(rows.weights.shape), 0.0)
-
-
 def make_step(
     model: SharedModel, steps: int, mesh: Mesh | None = None
-) -> Callable[[State, Step], tuple[State, dict[str, jax.Array]]]:
-    """The jitted update: (state, batch of K steps) -> (state, metrics summed over the K steps).
+) -> Callable[[State, Step], tuple[State, Metrics]]:
+    """The jitted update: (state, batch of K steps) -> (state, metrics of the K steps).
 
     The loss is (sum over predicted tokens) / (their number) over the whole step, within each
-    component of languages that share anything: languages that share nothing train exactly as they
-    would alone. `batch` has a leading axis K of consecutive steps; the state is donated. With
-    `skip_nonfinite` a component whose loss or gradient is not finite stays as it is for that step,
-    which counts as skipped. `mesh`: by default one device.
+    connected component of the sharing graph: components are optimised independently. `batch` has a
+    leading axis K of consecutive steps; the state is donated. With `skip_nonfinite` a component
+    whose loss or gradient is not finite stays as it is for that step, which counts as skipped.
+    `mesh`: by default one device.
 
     Raises:
       InputError: a mesh that does not divide the parameters, before compiling.
     """
-    config = model.config
     mesh = mesh or one_device()
     where = state_shardings(model, mesh)
-    n_languages = len(config.languages)
-    of_language, of_variant = model.components
-    n_components = int(of_language.max()) + 1
-    schedule = optimizer.learning_rate(config.optim, steps)
-    masking_key, dropout_key = (key(config.seed, p) for p in (Purpose.MASKING, Purpose.DROPOUT))
-    # One matrix product a slot suits a CPU (1.2 times the speed of a batch of two, tools/bench.py);
-    # slots on several devices have to be a batch.
-    unroll = mesh.shape["data"] == 1 and config.batch.slots <= UNROLLED_SLOTS
-    dropout_on = config.model.dropout > 0 or config.model.attention_dropout > 0
+    update = Update(model, steps, mesh)
 
-    def slot_sums(params: Any, tokens_RxT: jax.Array, language: jax.Array, slot: jax.Array) -> Any:
-        """(sum of losses, number of predictions) of one slot; `slot` counts slots since step 0."""
-        rows = mask_rows(
-            tokens_RxT,
-            language,
-            jax.random.fold_in(masking_key, slot),
-            config.masking,
-            model.pools,
-        )
-        view = model.view(params, language)
-        dropout = jax.random.fold_in(dropout_key, slot) if dropout_on else None
-        losses = row_losses(model, view, rows, language, dropout)
-        return jnp.sum(losses), jnp.sum(rows.weights)
-
-    def part_loss(
-        params: Any, tokens: jax.Array, language: jax.Array, slot: jax.Array
-    ) -> tuple[jax.Array, Sums]:
-        if unroll:
-            each = [slot_sums(params, *one) for one in zip(tokens, language, slot, strict=True)]
-            losses, counts = (jnp.stack(x) for x in zip(*each, strict=True))
-        else:
-            slots = jax.vmap(slot_sums, in_axes=(None, 0, 0, 0), spmd_axis_name="data")
-            losses, counts = slots(params, tokens, language, slot)
-        zeros = jnp.zeros(n_languages)
-        sums = Sums(zeros.at[language].add(losses), zeros.at[language].add(counts))
-        return jnp.sum(losses), sums
-
-    def gradients(state: State, batch: Step) -> tuple[Any, Sums]:
-        """Gradient of the summed loss and the sums, over all sequential parts."""
-        A, S = batch.language.shape
-        slots = (state.step * (A * S) + jnp.arange(A * S)).reshape(A, S)
-        grad = jax.grad(part_loss, has_aux=True)
-        if A == 1:
-            return grad(state.params, batch.tokens[0], batch.language[0], slots[0])
-
-        def add(total: Any, part: Any) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, grad(state.params, *part)), None
-
-        zeros = jnp.zeros(n_languages)
-        start = (jax.tree.map(jnp.zeros_like, state.params), Sums(zeros, zeros))
-        return jax.lax.scan(add, start, (batch.tokens, batch.language, slots))[0]
-
-    def one_step(state: State, batch: Step) -> tuple[State, dict[str, jax.Array]]:
-        grads, sums = gradients(state, batch)
-        tokens = jnp.zeros(n_components).at[of_language].add(sums.tokens)
-        grads = optimizer.scale(grads, of_variant, 1 / jnp.maximum(tokens, 1))
-        norms = optimizer.norms(grads, of_variant, n_components)
-        if config.optim.clip:
-            clip = jnp.minimum(1.0, config.optim.clip / jnp.maximum(norms, 1e-12))
-            grads = optimizer.scale(grads, of_variant, clip)
-        here = jnp.zeros(n_languages, bool).at[batch.language.reshape(-1)].set(True)
-        present = sharing.presence(state.params, model.mask, here)
-        more = {}
-        if config.skip_nonfinite:
-            loss = jnp.zeros(n_components).at[of_language].add(sums.loss)
-            finite = jnp.isfinite(loss) & jnp.isfinite(norms)
-            present = jax.tree.map(lambda x, component: x & finite[component], present, of_variant)
-            sums = Sums(*(jnp.where(finite[of_language], x, 0) for x in sums))
-            norms = jnp.where(finite, norms, 0)
-            more = {"skipped": 1 - jnp.all(finite).astype(jnp.int32)}
-        lr = schedule(state.step)
-        params, moments = optimizer.update(
-            config.optim, grads, state.moments, state.params, present, lr
-        )
-        metrics = {
-            "loss_sum": sums.loss,
-            "predicted": sums.tokens,
-            "grad_norm": jnp.sqrt(jnp.sum(jnp.square(norms))),
-            "lr": lr,
-            **more,
-        }
-        return State(state.step + 1, params, moments), metrics
-
-    def call(state: State, batches: Step) -> tuple[State, dict[str, jax.Array]]:
-        state, metrics = jax.lax.scan(one_step, state, batches)
-        last = ("grad_norm", "lr")
-        return state, {name: x[-1] if name in last else x.sum(0) for name, x in metrics.items()}
+    def call(state: State, batches: Step) -> tuple[State, Metrics]:
+        state, metrics = jax.lax.scan(update, state, batches)
+        return state, {name: x.sum(0) if name in SUMMED else x[-1] for name, x in metrics.items()}
 
     return jax.jit(
         call,
@@ -209,6 +94,67 @@ def make_step(
         donate_argnums=0,
         compiler_options=compiler_options() if _platform(mesh) == "cpu" else None,
     )
+
+
+class Update:
+    """One step of training as a pure function: (state, batch of the step) -> (state, metrics)."""
+
+    def __init__(self, model: SharedModel, steps: int, mesh: Mesh):
+        self.model, self.config = model, model.config
+        # One matrix product a slot suits a CPU (1.2 times the speed of a batch of two,
+        # tools/bench.py); slots on several devices have to be a batch.
+        unroll = mesh.shape["data"] == 1 and self.config.batch.slots <= UNROLLED_SLOTS
+        self.loss = StepLoss(model, unroll)
+        self.learning_rate = optimizer.learning_rate(self.config.optim, steps)
+        self.of_language, self.of_variant = model.components
+        self.n_components = int(self.of_language.max()) + 1
+
+    def __call__(self, state: State, batch: Step) -> tuple[State, Metrics]:
+        grads, sums = self.loss.gradients(state.params, state.step, batch)
+        grads, norms = self._normalised(grads, sums)
+        present = self._present(state.params, batch)
+        skipped: Metrics = {}
+        if self.config.skip_nonfinite:
+            present, sums, norms, skipped = self._without_nonfinite(present, sums, norms)
+        lr = self.learning_rate(state.step)
+        params, moments = optimizer.update(
+            self.config.optim, grads, state.moments, state.params, present, lr
+        )
+        metrics = {
+            "loss_sum": sums.loss,
+            "predicted": sums.tokens,
+            "grad_norm": jnp.sqrt(jnp.sum(jnp.square(norms))),
+            "lr": lr,
+            **skipped,
+        }
+        return State(state.step + 1, params, moments), metrics
+
+    def _normalised(self, grads: Any, sums: Sums) -> tuple[Any, jax.Array]:
+        """(gradient of the mean loss, clipped; its norm before clipping) within each component."""
+        tokens = jnp.zeros(self.n_components).at[self.of_language].add(sums.tokens)
+        grads = optimizer.scale(grads, self.of_variant, 1 / jnp.maximum(tokens, 1))
+        norms = optimizer.norms(grads, self.of_variant, self.n_components)
+        if largest := self.config.optim.clip:
+            clip = jnp.minimum(1.0, largest / jnp.maximum(norms, 1e-12))
+            grads = optimizer.scale(grads, self.of_variant, clip)
+        return grads, norms
+
+    def _present(self, params: Any, batch: Step) -> Any:
+        """Which variants some language of the batch uses: bool[V] per leaf."""
+        languages = jnp.zeros(len(self.config.languages), bool)
+        here = languages.at[batch.language.reshape(-1)].set(True)
+        return sharing.presence(params, self.model.mask, here)
+
+    def _without_nonfinite(
+        self, present: Any, sums: Sums, norms: jax.Array
+    ) -> tuple[Any, Sums, jax.Array, Metrics]:
+        """The same without the components whose loss or gradient is not finite."""
+        loss = jnp.zeros(self.n_components).at[self.of_language].add(sums.loss)
+        finite = jnp.isfinite(loss) & jnp.isfinite(norms)
+        present = jax.tree.map(lambda x, component: x & finite[component], present, self.of_variant)
+        sums = Sums(*(jnp.where(finite[self.of_language], x, 0) for x in sums))
+        norms = jnp.where(finite, norms, 0)
+        return present, sums, norms, {"skipped": 1 - jnp.all(finite).astype(jnp.int32)}
 
 
 def _platform(mesh: Mesh) -> str:
