@@ -1,6 +1,7 @@
 """The documents are true: commands parse, files and fields exist, tables and pictures are those of
 the code and of results/."""
 
+import ast
 import dataclasses
 import json
 import re
@@ -19,7 +20,8 @@ from xl_jax.config import Config
 from xl_jax.config.finetune import Tuning
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = ("README.md", "CONTRIBUTING.md", "results/README.md")
+DOCUMENTS = [*(ROOT / x for x in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = ["train.py", "eval.py", *sorted(f"tools/{x.name}" for x in (ROOT / "tools").glob("*.py"))]
 PROGRAMS = [x for x in SCRIPTS if '__name__ == "__main__"' in (ROOT / x).read_text()]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -73,8 +75,24 @@ def commands(document: Path) -> list[Command]:
     found = []
     for line in shell(document):
         if re.search(r"\b(python|pip) ", line):
-            found += [Command(tuple(x), f"{document.name}: {line}") for x in simple_commands(line)]
+            found += [
+                Command(tuple(x), f"{document.relative_to(ROOT)}: {line}")
+                for x in simple_commands(line)
+            ]
     return found
+
+
+def commands_of_docstring(program: Path) -> list[Command]:
+    """The indented lines of a module's docstring; what stands far to the right explains them."""
+    docstring = ast.get_docstring(ast.parse(text_of(program))) or ""
+    indented = re.findall(r"^ {4}.*(?:\\\n.*)*", docstring, re.M)
+    lines = [re.sub(r"(?<=\S) {3,}\S.*", "", x) for x in indented]
+    return [
+        Command(tuple(words), f"{program.relative_to(ROOT)}: {line}")
+        for line in logical_lines("\n".join(lines))
+        if re.search(r"\b(python|pip) ", line)
+        for words in simple_commands(line)
+    ]
 
 
 def flags(document: Path) -> list[Command]:
@@ -83,7 +101,7 @@ def flags(document: Path) -> list[Command]:
     for code in INLINE.findall(FENCE.sub("", text_of(document))):
         code = " ".join(code.split())
         if code.startswith("--") and not code.startswith(OF_OTHERS):
-            found.append(Command(tuple(shlex.split(code)), f"{document.name}: {code}"))
+            found.append(Command(tuple(shlex.split(code)), f"{document.relative_to(ROOT)}: {code}"))
     return found
 
 
@@ -118,15 +136,18 @@ def problems_of(asked: list[list[list[str]]]) -> list[str]:
 def test_every_command_and_flag_parses():
     """By the parser of the program itself; dots and the like are left out."""
     asked: dict[str, list[list[str]]] = {}
+    found = [command for document in DOCUMENTS for command in commands(document)]
+    for path in [*(ROOT / x for x in PROGRAMS), *(ROOT / "configs").glob("*.py")]:
+        found += commands_of_docstring(path)
+    for command in found:
+        if command.words[0] == "python" and command.words[1] not in ("-m", "-c"):
+            script, *rest = command.words[1:]
+            assert script in PROGRAMS, f"{command.where}: no program {script}"
+            asked[command.where] = [[script, *filter(known, rest)]]
     for document in DOCUMENTS:
-        for command in commands(document):
-            if command.words[0] == "python" and command.words[1] != "-m":
-                script, *rest = command.words[1:]
-                assert script in PROGRAMS, f"{command.where}: no program {script}"
-                asked[command.where] = [[script, *filter(known, rest)]]
         for command in flags(document):
             asked[command.where] = programs_of(command.words)
-    assert len(asked) > 60
+    assert len(asked) > 100
     problems = zip(asked, problems_of(list(asked.values())), strict=True)
     assert [f"{where}\n    {problem}" for where, problem in problems if problem] == []
 
@@ -144,32 +165,34 @@ def test_a_wrong_command_is_found():
         assert message in problem
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_that_are_named_exist(document):
     text = text_of(document)
     folders = "configs|tools|tests|docs|results|xl_jax"
     pattern = rf"(?<![\w/.*-])(?:{folders})/[\w./-]*\w|requirements[\w-]*\.txt"
     for name in re.findall(pattern, text):
         path = ROOT / name.rstrip("/.")
-        assert path.exists() or path.with_suffix(".py").exists(), f"{document.name}: {name}"
+        assert path.exists() or path.with_suffix(".py").exists(), (
+            f"{document.relative_to(ROOT)}: {name}"
+        )
     pinned = re.search(r"^jax==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert pinned is not None
     for version in re.findall(r'"jax\[\w+\]==([\d.]+)"', text):
         assert version == pinned[1]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(document))):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
         path = document.parent / name if name else document
-        assert path.exists(), f"{document.name}: {target}"
+        assert path.exists(), f"{document.relative_to(ROOT)}: {target}"
         if anchor:
             heads = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
             anchors = [re.sub(r"[^\w -]", "", x.lower()).replace(" ", "-") for x in heads]
-            assert anchor in anchors, f"{document.name}: {target}"
+            assert anchor in anchors, f"{document.relative_to(ROOT)}: {target}"
 
 
 def fields(kind: type, prefix: str = "") -> Iterator[str]:
@@ -179,14 +202,14 @@ def fields(kind: type, prefix: str = "") -> Iterator[str]:
             yield from fields(f.type, f"{prefix}{f.name}.")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_config_fields_in_running_text_exist(document):
     there = {*fields(Config), *fields(Tuning, "tune.")}
     sections = {x.partition(".")[0] for x in there if "." in x}
     for code in INLINE.findall(FENCE.sub("", text_of(document))):
         for name in re.findall(r"(?<![\w./-])([a-z]+\.[a-z_]+)\b(?!\()", code):
             if name.partition(".")[0] in sections:
-                assert name in there, f"{document.name}: {code}"
+                assert name in there, f"{document.relative_to(ROOT)}: {code}"
 
 
 def test_tables_are_those_of_their_files():
@@ -209,7 +232,7 @@ def test_numbers_in_tables_come_from_files():
         for row in re.findall(r"^\|.*\|$", rest, re.M):
             cells = [cell.strip() for cell in row.strip("|").split("|")]
             numbers = [c for c in cells if re.fullmatch(r"\d[\d,]*(\.\d+)?( \(.*\))?( %)?", c)]
-            assert len(numbers) < 2, f"{document.name}: {row}"
+            assert len(numbers) < 2, f"{document.relative_to(ROOT)}: {row}"
 
 
 def test_the_picture_of_masks_is_up_to_date():
