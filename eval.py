@@ -89,7 +89,9 @@ DEV = flags.DEFINE_string("data.dev", None, "Fine-tuning: its development data."
 TEST = flags.DEFINE_multi_string(
     "data.test", [], "Fine-tuning: LANGUAGE=SPEC, for each; or one SPEC with {language} in it."
 )
+config_flags.define_workdir()
 config_flags.define_tuning()
+config_flags.fix_config("a run is measured as it was trained; set --probe.* and --data.* instead")
 
 
 def main() -> None:

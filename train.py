@@ -15,6 +15,7 @@ from absl import flags
 
 from xl_jax import cli, config_flags
 
+config_flags.define_workdir()
 PROCESSES = flags.DEFINE_string(
     "processes",
     None,

@@ -11,7 +11,7 @@ UD 2.10 (paper: 2.3), the splits of WikiAnn are those of Rahimi et al. (the pape
 
 from ml_collections import config_dict
 
-from xl_jax.config.finetune import TASKS, Tuning, to_config_dict
+from xl_jax.config import TASKS, Tuning, to_config_dict
 from xl_jax.errors import unknown
 
 TREEBANKS = {"en": "en_ewt", "fr": "fr_gsd", "ru": "ru_gsd", "zh": "zh_gsd"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from xl_jax.config.finetune import TASKS, Tuning, to_config_dict
+from xl_jax.config import TASKS, Tuning, to_config_dict
 from xl_jax.errors import unknown
 
 PACK = "files:.data/pack_shared"

@@ -3,7 +3,6 @@
 When a change is meant: UPDATE_GOLDEN=1 pytest tests/test_configs.py, and read the diff.
 """
 
-import dataclasses
 import json
 import os
 import runpy
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xl_jax import config_flags
-from xl_jax.config import Config, finetune, from_dict, to_config_dict, to_dict
+from xl_jax.config import TASKS, Config, Tuning, from_dict, to_config_dict, to_dict
 from xl_jax.errors import InputError
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.studies.study import Study, StudyFolder
@@ -54,34 +52,19 @@ def test_paths_shapes_and_sharing_of_every_config(path: Path) -> None:
 @pytest.mark.parametrize("path", TUNINGS, ids=lambda p: p.stem)
 def test_files_of_fine_tuning_have_all_tasks(path: Path) -> None:
     get_config = runpy.run_path(str(path))["get_config"]
-    for task in finetune.TASKS:
-        made = finetune.from_dict(get_config(task))
+    for task in TASKS:
+        made = from_dict(get_config(task), Tuning)
         assert made.task == task
-        assert finetune.from_dict(json.loads(json.dumps(dataclasses.asdict(made)))) == made
+        assert from_dict(json.loads(json.dumps(to_dict(made))), Tuning) == made
+        assert from_dict(to_config_dict(made), Tuning) == made
     with pytest.raises(InputError, match="unknown task 'pos'.*known: ner, nli, parsing"):
         get_config("pos")
-
-
-@pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        (["--task=ner"], ("configs/finetune_paper.py", "ner")),
-        (["--task=cka"], ("configs/finetune_paper.py", "nli")),
-        (["--task=ner", "--tune=x.py:parsing"], ("x.py", "parsing")),
-        (["--tune=x.py", "--task=parsing"], ("x.py", "parsing")),
-        (["--tune=x.py", "--tune.epochs=2"], ("x.py", "")),
-    ],
-)
-def test_the_task_chooses_the_settings_of_a_file(
-    argv: list[str], expected: tuple[str, str]
-) -> None:
-    assert config_flags._file(config_flags._with_task(["eval.py", *argv]), "tune") == expected
 
 
 def test_the_grids_of_the_paper() -> None:
     """18 settings of XNLI, 6 of the others (paper section 4, "Downstream evaluation")."""
     get_config = runpy.run_path("configs/finetune_paper.py")["get_config"]
-    settings = {task: finetune.from_dict(get_config(task)).settings for task in finetune.TASKS}
+    settings = {task: from_dict(get_config(task), Tuning).settings for task in TASKS}
     assert {task: len(found) for task, found in settings.items()} == {
         "nli": 18,
         "ner": 6,

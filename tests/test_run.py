@@ -281,7 +281,7 @@ def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Pat
     ("flags", "message"),
     [
         (["--config.steos=3"], "unknown config field 'steos': did you mean 'steps'"),
-        (["--config.steps=x"], "flag --config.steps=x: invalid literal"),
+        (["--config.steps=x"], "--config.steps=x: must be a whole number"),
         (["--config=configs/tinny.py"], "unknown config file 'configs/tinny.py': did you mean"),
         (["--confg=1"], "unknown flag 'confg': did you mean 'config'"),
         (["--config.model.heads=5"], "model.heads = 5 does not divide model.width = 32"),

@@ -12,15 +12,15 @@ work. Flags of an Apache Beam runner: --beam='--runner=FlinkRunner --flink_maste
 """
 
 import shlex
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_dict
 
 from xl_jax import cli, config_flags
 from xl_jax.config import Config, to_config_dict
+from xl_jax.config_flags import CONFIG
 from xl_jax.errors import InputError
 
 FLAGS = flags.FLAGS
@@ -32,7 +32,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("corpus", [], text)
     flags.DEFINE_string("vocab", None, "The same as --config.vocab.mode.")
     flags.DEFINE_integer("size", None, "The same as --config.vocab.size.")
-    flags.DEFINE_string("out", None, "Folder (default: --config.data.dir).")
+    cli.define_folder("out", "Folder (default: --config.data.dir).")
     flags.DEFINE_bool("dry_run", False, "Read a sample and tell what the work will take.")
     flags.DEFINE_integer("processes", 0, "Processes (default: one a core).", 0)
     flags.DEFINE_string("beam", None, "Run as Apache Beam pipelines with these flags of its.")
@@ -44,18 +44,18 @@ def get_config() -> config_dict.ConfigDict:
 
 
 def main() -> None:
+    config = asked()
+    out = FLAGS.out or config.data.dir
+    if not out and not FLAGS.dry_run:
+        raise InputError("where to? name a folder with --out")
     from xl_jax.prepare import estimate
     from xl_jax.prepare.beam import Beam
     from xl_jax.prepare.pipeline import place_of, prepare
     from xl_jax.prepare.workers import Processes
 
-    config = asked()
-    out = FLAGS.out or config.data.dir
     if FLAGS.dry_run:
         print(estimate.text(estimate.estimate(config, FLAGS.processes)))
         return
-    if not out:
-        raise InputError("where to? name a folder with --out")
     if place_of(config, Path(out)).exists():
         print(f"{place_of(config, Path(out))} is there already")
     with Processes(FLAGS.processes) as processes:
@@ -71,7 +71,7 @@ def asked() -> Config:
     Raises:
       InputError: no corpus, one that is not LANGUAGE=SPEC, or what `Config` refuses.
     """
-    values = FLAGS.config
+    values: Any = CONFIG.values
     with values.unlocked():
         if FLAGS.corpus:
             corpora: dict[str, str] = {}
@@ -82,7 +82,7 @@ def asked() -> Config:
                 corpora[language] = spec
             values.corpora = config_dict.ConfigDict(corpora)
             values.languages = tuple(corpora)
-        elif not _names_config(sys.argv):
+        elif CONFIG.given is None:
             raise InputError("which text? name it with --corpus LANGUAGE=SPEC or --config=FILE")
     if FLAGS.vocab is not None:
         values.vocab.mode = FLAGS.vocab
@@ -91,17 +91,7 @@ def asked() -> Config:
     return config_flags.config()
 
 
-def parse(argv: Sequence[str]) -> list[str]:
-    """The flags; without --config, those of this file."""
-    if not _names_config(argv):
-        argv = [argv[0], f"--config={__file__}", *argv[1:]]
-    return config_flags.parse(argv)
-
-
-def _names_config(argv: Sequence[str]) -> bool:
-    return any(a.lstrip("-").startswith("config=") for a in argv)
-
-
 if __name__ == "__main__":
     define_flags()
-    cli.run(main, __doc__, parse)
+    CONFIG.default = lambda: __file__
+    cli.run(main, __doc__, config_flags.parse)

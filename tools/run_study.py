@@ -18,7 +18,7 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.studies.study import Study, StudyFolder, StudyRun
 
 CONFIG = flags.DEFINE_string("config", "configs/compare_tiny.py", "File that defines STUDY.")
-OUT = flags.DEFINE_string("out", None, "Study directory (default: studies/NAME_OF_CONFIG).")
+cli.define_folder("out", "Study directory (default: studies/NAME_OF_CONFIG).")
 PARALLEL = flags.DEFINE_integer("parallel", os.cpu_count() or 1, "Runs at a time, a core each.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would run.")
 
@@ -29,7 +29,7 @@ def main() -> None:
     from xl_jax.report import figures, tables
 
     study = _load(CONFIG.value)
-    folder = StudyFolder(study, Path(OUT.value or f"studies/{Path(CONFIG.value).stem}"))
+    folder = StudyFolder(study, Path(flags.FLAGS.out or f"studies/{Path(CONFIG.value).stem}"))
     waiting = [run for run in folder.runs if folder.state[run.name] != "done"]
     if DRY_RUN.value:
         for run in folder.runs:

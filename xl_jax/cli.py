@@ -1,10 +1,12 @@
-"""What the commands have in common: one-line errors and exit codes.
+"""What the commands have in common: --help, one-line errors and exit codes.
 
 0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C.
 """
 
 import os
 import sys
+import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
@@ -13,30 +15,53 @@ from xl_jax.errors import InputError, unknown
 
 Parse = Callable[[Sequence[str]], list[str]]
 
+flags.DEFINE_bool("traceback", False, "Of an error, show where in the program it arose.")
+
+
+def define_folder(name: str, text: str) -> None:
+    """A flag that names a folder of this machine."""
+    flags.DEFINE_string(name, None, text)
+    flags.register_validator(name, _is_local)
+
+
+def _is_local(path: str | None) -> bool:
+    if path == "":
+        raise flags.ValidationError("names no folder")
+    if path and "://" in path:
+        raise flags.ValidationError("buckets cannot be used yet; name a folder of this machine")
+    return True
+
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """The command line's flags. Raises InputError: an unknown flag or a bad value."""
+    """The command line's flags. Raises InputError: an unknown flag, a bad value, or an argument
+    that is no flag."""
     try:
-        return list(flags.FLAGS(argv))
+        left = list(flags.FLAGS(argv))
     except flags.UnrecognizedFlagError as error:
-        module = flags.FLAGS.find_module_defining_flag
-        ours = [name for name in flags.FLAGS if "absl" not in str(module(name))]
-        raise unknown("flag", error.flagname, ours) from error
+        raise unknown("flag", error.flagname, _flags()) from error
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
+    if left[1:]:
+        raise InputError(f"unexpected argument {left[1]!r}: flags are written --name=value")
+    return left
 
 
 def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
     """Parse the flags and call `main`; never returns. `doc` is the text of --help."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step it takes
-    sys.modules["__main__"].__doc__ = doc
+    if {"-h", "-help", "--help", "--helpshort"} & set(sys.argv[1:]):
+        print(usage(doc))
+        sys.exit(0)
     try:
         app.run(lambda _: main(), flags_parser=parse)
     except InputError as error:
         _fail(f"error: {error}", 2)
     except (FloatingPointError, RuntimeError) as error:
         _fail(f"error: {error}", 1)
+    except BrokenPipeError:  # `... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.filename is None or error.strerror is None:
             raise
@@ -45,6 +70,25 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
         _fail("interrupted", 130)
 
 
+def usage(doc: str) -> str:
+    """The text of --help: the command's own, and its flags."""
+    lines = [doc.strip(), "", "Flags:"]
+    for name in _flags():
+        flag = flags.FLAGS[name]
+        shown = "" if flag.default in (None, [], False) else f" (default: {flag.default})"
+        lines.append(f"  --{name}" if flag.boolean else f"  --{name}=VALUE")
+        lines.append(textwrap.indent(textwrap.fill(f"{flag.help}{shown}", 90), " " * 6))
+    return "\n".join(lines)
+
+
+def _flags() -> list[str]:
+    """The names of the commands' flags, without those of absl."""
+    module = flags.FLAGS.find_module_defining_flag
+    return sorted(x for x in flags.FLAGS if not str(module(x)).startswith("absl"))
+
+
 def _fail(message: str, code: int) -> None:
+    if "--traceback" in sys.argv:
+        traceback.print_exc()
     print(message, file=sys.stderr)
     sys.exit(code)

@@ -1,110 +1,206 @@
-"""The flags of commands about one run: --config, --config.FIELD, --workdir; of those that fine-tune
-it also --tune, --tune.FIELD."""
+"""The flags of commands about one run: --config=FILE, --config.FIELD=VALUE, --workdir; of those
+that fine-tune also --tune=FILE, --tune.FIELD=VALUE."""
 
 import re
-import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import config_dict, config_flags
+from ml_collections import config_dict
 
 from xl_jax import cli
-from xl_jax.config import Config, from_dict
-from xl_jax.config.finetune import TASKS, Tuning
-from xl_jax.config.finetune import from_dict as tuning_from_dict
+from xl_jax.config import (
+    TASKS,
+    Config,
+    Section,
+    Tuning,
+    from_dict,
+    listing,
+    options,
+    python_file,
+    to_config_dict,
+)
 from xl_jax.errors import InputError, unknown
 
 CONFIG_FILE = "configs/tiny.py"
 TUNE_FILE = "configs/finetune_paper.py"
-_FLAG = config_flags.DEFINE_config_file(
-    "config", None, "File with settings, or FILE:ARG (default: configs/tiny.py).", lock_config=True
+
+
+class ConfigFlag:
+    """--NAME=FILE or --NAME=FILE:ARGUMENT runs `get_config(ARGUMENT)` of a Python file,
+    --NAME.FIELD=VALUE overrides a field of what it returns, --NAME.help lists the fields.
+
+    Args:
+      file: what stands for --NAME=FILE where it is not given.
+      complete: adds what is missing to a FILE that was given.
+      fixed: why no field can be overridden, for commands that only need the file's name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: type[Section],
+        file: Callable[[], str],
+        complete: Callable[[str], str] = str,
+        text: str = "",
+    ):
+        self.name, self.kind, self.default, self.complete = name, kind, file, complete
+        self.fixed = ""
+        self.given: str | None = None
+        self.fields: dict[str, str] = {}
+        self.values: config_dict.ConfigDict | None = None
+        self.text = f"{text} --{name}.FIELD=VALUE sets a field, --{name}.help lists all."
+
+    def define(self) -> None:
+        """Makes it a flag of the command."""
+        _FLAGS.append(self)
+        flags.DEFINE_string(self.name, None, self.text)  # for --help; `take` reads it
+
+    def take(self, argument: str) -> bool:
+        """Whether this flag is meant by an argument of the command line; it is kept.
+
+        Raises:
+          InputError: it has no value.
+        """
+        found = re.fullmatch(rf"--?{self.name}(\.([^=]+))?(=(.*))?", argument, re.DOTALL)
+        if found is None:
+            return False
+        field, value = found[2], found[4]
+        if field == "help":
+            value = ""
+        if value is None or (not field and not value):
+            raise InputError(f"{argument}: write --{self.name}{found[1] or ''}=VALUE")
+        if field and field != "help" and self.fixed:
+            raise InputError(f"{argument}: {self.fixed}")
+        if field:
+            self.fields[field] = value
+        else:
+            self.given = value
+        return True
+
+    @property
+    def file(self) -> tuple[str, str]:
+        """(path, argument) of the file."""
+        file = self.complete(self.given) if self.given else self.default()
+        path, _, argument = file.partition(":")
+        return path, argument
+
+    def load(self) -> None:
+        """Runs the file and overrides its fields; with --NAME.help prints them and exits.
+
+        Raises:
+          InputError: no such file or field, a file that does not run, a value that does not parse.
+        """
+        path, argument = self.file
+        get_config = python_file.load(self.name, path, "get_config")
+        made = python_file.call(path, get_config, *filter(None, [argument]))
+        if isinstance(made, Section):
+            made = to_config_dict(made)
+        if not isinstance(made, config_dict.ConfigDict):
+            raise InputError(
+                f"{self.name} file {path}: get_config() returns no ConfigDict: {made!r}"
+            )
+        if "help" in self.fields:
+            print(listing.listing(self.name, self.kind, from_dict(made, self.kind)))
+            sys.exit(0)
+        for field, text in self.fields.items():
+            self._override(made, field, text)
+        self.values = made
+
+    def value(self) -> Any:
+        """The checked config. Raises InputError: a value out of its domain."""
+        return from_dict(self.values, self.kind)
+
+    def _override(self, values: config_dict.ConfigDict, field: str, text: str) -> None:
+        known = dict(options(self.kind))
+        first, _, key = field.partition(".")
+        if first in known and key and isinstance(values.get(first), config_dict.ConfigDict):
+            value: Any = text  # an item of a mapping: --config.corpora.en=SPEC
+        elif field in known:
+            try:
+                value = known[field].metadata["domain"].parse(text)
+            except ValueError as error:
+                wanted = known[field].metadata["domain"].text
+                raise InputError(f"--{self.name}.{field}={text}: must be {wanted}") from error
+        else:
+            raise unknown(f"{self.name} field", field, known)
+        *sections, name = field.split(".", 1) if field not in known else field.split(".")
+        for section in sections:
+            values = values[section]
+        with values.unlocked(), values.ignore_type():
+            values[name] = config_dict.ConfigDict(value) if isinstance(value, dict) else value
+
+
+def _task() -> str:
+    """The fine-tuning task of --task, "" for none."""
+    given = flags.FLAGS["task"].value if "task" in flags.FLAGS else []
+    return next((x for x in given or [] if x in TASKS), "")
+
+
+def _with_task(file: str) -> str:
+    """Files of fine-tuning have settings for every task: FILE:TASK."""
+    return f"{file}:{_task()}" if ":" not in file and _task() else file
+
+
+_FLAGS: list[ConfigFlag] = []
+CONFIG = ConfigFlag(
+    "config",
+    Config,
+    lambda: CONFIG_FILE,
+    text=f"Python file with get_config(), or FILE:ARGUMENT (default: {CONFIG_FILE}).",
 )
-_TUNE: Any = None  # defined by the commands that fine-tune
-_WORKDIR = flags.DEFINE_string("workdir", None, "Run directory (default: runs/NAME_OF_CONFIG).")
+TUNE = ConfigFlag(
+    "tune",
+    Tuning,
+    lambda: f"{TUNE_FILE}:{_task() or TASKS[0]}",
+    _with_task,
+    f"Settings of fine-tuning: FILE or FILE:TASK (default: {TUNE_FILE}:TASK).",
+)
+CONFIG.define()
+
+
+def define_workdir() -> None:
+    cli.define_folder("workdir", "Run directory (default: runs/NAME_OFCONFIG).")
 
 
 def define_tuning() -> None:
     """Adds --tune and --tune.FIELD to the command's flags."""
-    global _TUNE
-    text = f"File with settings of fine-tuning, or FILE:ARG (default: {TUNE_FILE}:TASK)."
-    _TUNE = config_flags.DEFINE_config_file("tune", None, text, lock_config=True)
+    TUNE.define()
 
 
-def tuning() -> Tuning:
-    """The checked settings of --tune and --tune.FIELD."""
-    return tuning_from_dict(_TUNE.value)
+def fix_config(reason: str) -> None:
+    """The command takes --config=FILE for the run's name only; `reason` is said to who overrides a
+    field."""
+    CONFIG.fixed = reason
 
 
 def config() -> Config:
     """The checked config of --config and --config.FIELD."""
-    return from_dict(_FLAG.value)
+    return CONFIG.value()
+
+
+def tuning() -> Tuning:
+    """The checked settings of --tune and --tune.FIELD."""
+    return TUNE.value()
 
 
 def workdir() -> Path:
     """--workdir, or runs/ and the config file's name."""
-    return Path(_WORKDIR.value or Path("runs") / Path(_file(sys.argv, "config")[0]).stem)
+    return Path(flags.FLAGS.workdir or Path("runs") / Path(CONFIG.file[0]).stem)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """The command line's flags. Raises InputError: no such file or field, or a bad value."""
-    names = ["config"] if _TUNE is None else ["config", "tune"]
-    argv = _with_task(argv)
-    for name in names:
-        path, argument = _file(argv, name)
-        if not Path(path).is_file():
-            raise unknown(f"{name} file", path, map(str, Path("configs").glob("*.py")))
-        if not any(re.match(f"--?{name}=", a) for a in argv):
-            argument = f":{argument}" if argument else ""
-            argv = [argv[0], f"--{name}={path}{argument}", *argv[1:]]
-    try:
-        return cli.parse(argv)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _bad_flag(argv, names, error) from error
+    """The command line's flags.
 
-
-def _file(argv: Sequence[str], name: str) -> tuple[str, str]:
-    """(file, argument) of the last --config or --tune flag, or the default."""
-    given = [a.partition("=")[2] for a in argv if re.match(f"--?{name}=", a)]
-    default = CONFIG_FILE if name == "config" else f"{TUNE_FILE}:{(_task(argv) or TASKS[0])}"
-    path, _, argument = (given[-1] if given else default).partition(":")
-    return path, argument
-
-
-def _task(argv: Sequence[str]) -> str:
-    """The fine-tuning task of --task, "" for none."""
-    given = [a.partition("=")[2] for a in argv if re.match("--?task=", a)]
-    return next((x for x in given if x in TASKS), "")
-
-
-def _with_task(argv: Sequence[str]) -> list[str]:
-    """Files of --tune=FILE have settings for every task: FILE:TASK."""
-    task = _task(argv)
-    bare = re.compile("--?tune=[^:]*")
-    return [f"{a}:{task}" if task and bare.fullmatch(a) else a for a in argv]
-
-
-def _bad_flag(argv: Sequence[str], names: Sequence[str], error: Exception) -> InputError:
-    """What is wrong with the --config.x and --tune.x flags: an unknown field, or a bad value."""
-    if isinstance(error, InputError):
-        return error
-    for name in names:
-        path, argument = _file(argv, name)
-        get_config = runpy.run_path(path)["get_config"]
-        known = _fields(get_config(argument) if argument else get_config())
-        for flag in argv:
-            field = re.match(rf"--?{name}\.([\w.]+)(=|$)", flag)
-            if field and field[1] not in known:
-                return unknown(f"{name} field", field[1], known)
-    return InputError(" ".join(str(error).split()))
-
-
-def _fields(config: config_dict.ConfigDict, where: str = "") -> list[str]:
-    names: list[str] = []
-    for name in config:
-        value = config[name]
-        nested = isinstance(value, config_dict.ConfigDict)
-        names += _fields(value, f"{where}{name}.") if nested else [where + name]
-    return names
+    Raises:
+      InputError: no such flag, file or field, or a bad value.
+    """
+    for flag in _FLAGS:
+        flag.given, flag.fields = None, {}
+    given = [argv[0], *flags.FLAGS.read_flags_from_files(list(argv[1:]), force_gnu=False)]
+    left = cli.parse([x for x in given if not any(flag.take(x) for flag in _FLAGS)])
+    for flag in _FLAGS:
+        flag.load()
+    return left

@@ -1,46 +1,41 @@
-"""Settings to and from a `ConfigDict` and JSON."""
+"""Configs to and from a `ConfigDict` and JSON, the same way for a run's and for fine-tuning's."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, overload
 
 from ml_collections import config_dict
 
+from xl_jax.config.domains import Section, as_tuples
 from xl_jax.config.run import Config
-from xl_jax.errors import unknown
+from xl_jax.errors import InputError, unknown
 
-_LITERALS = (
-    "sharing",
-    "decay_rules",
-    "schedule",
-    "rules",
-)  # fields that take a name or a literal of pairs
+S = TypeVar("S", bound=Section)
+Values: TypeAlias = Mapping[str, Any] | config_dict.ConfigDict
 
 
-def to_config_dict(config: Config) -> config_dict.ConfigDict:
+def to_config_dict(config: Section) -> config_dict.ConfigDict:
     """The same fields as a locked `ConfigDict`, for the files in `configs/` and for flags."""
 
-    def convert(value: Any) -> Any:
+    def convert(section: Section) -> config_dict.ConfigDict:
         result = config_dict.ConfigDict()
-        items = (
-            value.items()
-            if isinstance(value, Mapping)
-            else [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
-        )
-        for name, child in items:
-            if name in _LITERALS:
-                result[name] = config_dict.placeholder(object)
-                result[name] = child
-            elif dataclasses.is_dataclass(child) or isinstance(child, Mapping):
-                result[name] = convert(child)
+        for field in dataclasses.fields(section):
+            value = getattr(section, field.name)
+            if isinstance(value, Section):
+                result[field.name] = convert(value)
+            elif field.metadata["domain"].literal:  # a later value may be of another type
+                result[field.name] = config_dict.placeholder(object)
+                result[field.name] = value
+            elif isinstance(value, Mapping):
+                result[field.name] = config_dict.ConfigDict(dict(value))
             else:
-                result[name] = child
+                result[field.name] = value
         return result
 
     return convert(config).lock()
 
 
-def to_dict(config: Config) -> dict[str, Any]:
+def to_dict(config: Section) -> dict[str, Any]:
     """The config as JSON knows it (tuples become lists)."""
 
     def plain(value: Any) -> Any:
@@ -51,34 +46,34 @@ def to_dict(config: Config) -> dict[str, Any]:
     return plain(dataclasses.asdict(config))
 
 
-def from_dict(values: Mapping[str, Any] | config_dict.ConfigDict) -> Config:
+@overload
+def from_dict(values: Values) -> Config: ...
+@overload
+def from_dict(values: Values, kind: type[S]) -> S: ...
+def from_dict(values: Values, kind: type[Any] = Config) -> Any:
     """The checked config of nested `values`, a ConfigDict or JSON.
 
     Raises:
-      InputError: an unknown field (with near names) or a value out of its range.
+      InputError: an unknown field (with near names) or a value out of its domain.
     """
-
-    def build(cls: type, section: Mapping[str, Any], where: str) -> Any:
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        made = {}
-        for name, value in section.items():
-            if name not in fields:
-                raise unknown("config field", where + name, [where + f for f in fields])
-            kind = fields[name].type
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-                made[name] = build(kind, value, where + name + ".")
-            elif name == "corpora":
-                made[name] = dict(value)
-            else:
-                made[name] = _tuples(value)
-        return cls(**made)
-
-    plain = values.to_dict() if isinstance(values, config_dict.ConfigDict) else values
-    return build(Config, plain, "")
+    return _build(kind, values.to_dict() if isinstance(values, config_dict.ConfigDict) else values)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, tuple | list) else value
+def _build(kind: type[S], values: Any) -> S:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    if not isinstance(values, Mapping):
+        known = ", ".join(fields)
+        raise InputError(f"{kind.where.rstrip('.') or 'config'} = {values!r}: not fields ({known})")
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise unknown("config field", f"{kind.where}{name}", [kind.where + f for f in fields])
+        inner = fields[name].type
+        if isinstance(inner, type) and issubclass(inner, Section):
+            made[name] = _build(inner, value)
+        else:
+            made[name] = dict(value) if isinstance(value, Mapping) else as_tuples(value)
+    return kind(**made)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:

@@ -1,19 +1,29 @@
-"""Every knob of fine-tuning, once: a task, its data, and the grid of settings (paper section 5).
+"""Every option of fine-tuning, once: a task, its data, and the grid of settings (paper section 5).
 
 A file in `configs/` fills them through an `ml_collections.ConfigDict`; `from_dict` turns that into
 these types at the border. Fields that hold several values span the grid: every combination is one
 setting.
 """
 
-import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_collections import config_dict
-
-from xl_jax.errors import InputError, unknown
+from xl_jax.config.convert import to_dict
+from xl_jax.config.domains import (
+    Section,
+    boolean,
+    choice,
+    integer,
+    literal,
+    number,
+    option,
+    rules,
+    several,
+    text,
+)
+from xl_jax.errors import InputError
 
 TASKS = ("nli", "ner", "parsing")
 ENCODERS = ("trained", "untrained")
@@ -38,75 +48,120 @@ class Setting:
         return f"{self.encoder}-batch{self.batch}-{rates}-seed{self.seed}"
 
 
+def _is_spec(value: Any) -> bool:
+    specs = list(value.items()) if isinstance(value, Mapping) else [("", value)]
+    return all(type(x) is str for pair in specs for x in pair)
+
+
 @dataclass(frozen=True)
-class Tuning:
-    task: str = "nli"
-    source: str = ""  # language of training; "" = the run's first
-    targets: tuple[str, ...] = ()  # scored beside the source; () = the run's other languages
-    train: str = ""  # data specs (see `tasks.specs`); {language} stands for a language's name
-    dev: str = ""  # of the source: which epoch and which settings are best
-    test: Any = ""  # one spec with {language}, or language -> spec
+class Tuning(Section, where="tune."):
+    task: str = option("nli", choice(*TASKS), "what is learnt; --task says the same")
+    source: str = option("", text("a language"), "language of training; empty = the run's first")
+    targets: tuple[str, ...] = option(
+        (),
+        several(text("a language")),
+        "languages scored beside the source; empty = the run's others",
+    )
+    train: str = option(
+        "", text("a data spec"), "training data; {language} stands for a language's name"
+    )
+    dev: str = option(
+        "",
+        text("a data spec"),
+        "development data of the source: which epoch and which settings are best",
+    )
+    test: Any = option(
+        "",
+        literal("a data spec with {language} in it, or language -> data spec", _is_spec),
+        "test data of every language",
+    )
 
-    encoders: tuple[str, ...] = ("trained",)  # untrained: the control without pretraining
-    batch: tuple[int, ...] = (16, 32)
-    lr: tuple[float, ...] = (2e-5, 3e-5, 5e-5)  # of the encoder
-    head_lr: tuple[float, ...] = ()  # of the head and new layers; () = the encoder's
-    seeds: tuple[int, ...] = (0,)
-    best: int = 2  # the result is the mean of so many settings, the best on dev (paper)
-    parallel: int = 1  # settings of equal batch and seed that are trained at once
+    encoders: tuple[str, ...] = option(
+        ("trained",),
+        several(choice(*ENCODERS), least=1),
+        "untrained: the control without pretraining",
+    )
+    batch: tuple[int, ...] = option((16, 32), several(integer(1), least=1), "rows of a batch")
+    lr: tuple[float, ...] = option(
+        (2e-5, 3e-5, 5e-5), several(number("(0, inf)"), least=1), "learning rate of the encoder"
+    )
+    head_lr: tuple[float, ...] = option(
+        (),
+        several(number("(0, inf)")),
+        "learning rate of the head and of new layers; empty = the encoder's",
+    )
+    seeds: tuple[int, ...] = option((0,), several(integer(0), least=1), "one setting each")
+    best: int = option(
+        2, integer(1), "the result is the mean of so many settings, the best on dev (paper: 2)"
+    )
+    parallel: int = option(
+        1, integer(1), "settings of equal batch and seed that are trained at once"
+    )
 
-    epochs: int = 10
-    epoch_size: int = 0  # examples in an epoch; 0 = all (XLM's XNLI: 20,000)
-    schedule: str = "linear"  # to 0 at the end, or constant
-    warmup: float = 0.1  # share of the steps in which the rates rise
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    clip: float = 0.0  # largest gradient norm; 0 = no clipping
-    freeze: Any = "private"  # see `sharing.trainable`: private, none, up_to:n, all, or rules
-    dropout: float = 0.1  # of the encoder's states and attention weights, and before the classifier
-    layer: int = -1  # states that go on: of this layer, 0 the embeddings, -1 the last
-    new_layers: int = 0  # transformer layers above them (paper section 5.1.2: 4, and freeze all)
+    epochs: int = option(10, integer(1), "passes, each followed by a score on dev")
+    epoch_size: int = option(0, integer(0), "examples of an epoch; 0 = all (XLM's XNLI: 20,000)")
+    schedule: str = option(
+        "linear", choice("linear", "constant"), "of the rates: linear to 0 at the end, or constant"
+    )
+    warmup: float = option(0.1, number("[0, 1)"), "share of the steps in which the rates rise")
+    b1: float = option(0.9, number("[0, 1)"), "decay of Adam's mean of gradients")
+    b2: float = option(0.999, number("[0, 1)"), "and of its mean of squared gradients")
+    eps: float = option(1e-8, number("(0, inf)"), "Adam's epsilon")
+    clip: float = option(0.0, number("[0, inf)"), "largest gradient norm; 0 = no clipping")
+    freeze: Any = option(
+        "private",
+        rules(
+            "private, none, all, up_to:N, or ordered (pattern, 'frozen' or 'trained') pairs",
+            ("frozen", "trained").__contains__,
+            names=r"private|none|all|up_to:\d+",
+        ),
+        "what stays as it was pretrained: private (what not all languages share), none, all, "
+        "up_to:N (embeddings and N layers)",
+    )
+    dropout: float = option(
+        0.1,
+        number("[0, 1)"),
+        "of the encoder's states and attention weights, and before the classifier",
+    )
+    layer: int = option(
+        -1, integer(-1), "states that go on: of this layer, 0 the embeddings, -1 the last"
+    )
+    new_layers: int = option(
+        0,
+        integer(0),
+        "transformer layers above them (paper section 5.1.2: 4, and tune.freeze=all)",
+    )
 
-    length: int = 0  # tokens of a row; 0 = as in pretraining
-    long: str = "window"  # tagging and parsing: sentences longer than a row; or truncate
-    spaces: str = "text"  # before words: as in running text, or all
-    repair: str = "paper"  # NER, see `tasks.ner.repair`: paper or split
-    subtypes: bool = False  # parsing: learn relations with their subtypes
-    arc: int = 512  # parsing: width of the arc scorer
-    relation: int = 128  # and of the relation scorer
-    head_dropout: float = 0.33  # inside them
-    input_dropout: float = 0.2  # before them
+    length: int = option(0, integer(0), "tokens of a row; 0 = as in pretraining")
+    long: str = option(
+        "window",
+        choice("window", "truncate"),
+        "tagging and parsing: what becomes of sentences longer than a row",
+    )
+    spaces: str = option(
+        "text", choice("text", "all"), "spaces before words: as in running text, or all"
+    )
+    repair: str = option("paper", choice("paper", "split"), "NER: how predicted tags become spans")
+    subtypes: bool = option(False, boolean(), "parsing: learn relations with their subtypes")
+    arc: int = option(512, integer(1), "parsing: width of the arc scorer")
+    relation: int = option(128, integer(1), "parsing: width of the relation scorer")
+    head_dropout: float = option(0.33, number("[0, 1)"), "parsing: dropout rate inside the scorers")
+    input_dropout: float = option(0.2, number("[0, 1)"), "parsing: dropout rate before the scorers")
 
-    steps_per_call: int = 100  # most steps in one call of the device; 0 = the whole epoch
-    keep: bool = True  # the tuned parameters of finished settings, to score more languages later
+    steps_per_call: int = option(
+        100, integer(0), "most steps in one call of the device; 0 = the whole epoch"
+    )
+    keep: bool = option(
+        True,
+        boolean(),
+        "keep the tuned parameters of finished settings, to score more languages later",
+    )
 
-    def __post_init__(self) -> None:
-        for name, known in {
-            "task": TASKS,
-            "schedule": ("linear", "constant"),
-            "long": ("window", "truncate"),
-            "spaces": ("text", "all"),
-            "repair": ("paper", "split"),
-        }.items():
-            if getattr(self, name) not in known:
-                raise unknown(f"tune.{name}", getattr(self, name), known)
-        for encoder in self.encoders:
-            if encoder not in ENCODERS:
-                raise unknown("encoder in tune.encoders", encoder, ENCODERS)
-        for name in ("epochs", "best", "parallel", "arc", "relation", "batch", "lr", "head_lr"):
-            for value in _several(getattr(self, name)):
-                if value <= 0:
-                    raise InputError(f"tune.{name} is {value}, not positive")
-        for name in ("encoders", "batch", "lr", "seeds"):
-            if not getattr(self, name):
-                raise InputError(f"tune.{name} is empty")
-        for name in ("epoch_size", "clip", "new_layers", "steps_per_call", "length"):
-            if getattr(self, name) < 0:
-                raise InputError(f"tune.{name} is {getattr(self, name)}, negative")
-        for name in ("warmup", "dropout", "head_dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"tune.{name} is {getattr(self, name)}, not within [0, 1)")
+    def agree(self) -> None:
+        for name in GRID:
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise InputError(f"tune.{name} = {values!r}: a value repeats itself")
         if 0 < self.length < 8:
             raise InputError(f"tune.length is {self.length}, at least 8 is needed")
 
@@ -122,44 +177,4 @@ class Tuning:
     def question(self) -> dict[str, Any]:
         """What a setting's result depends on beside the setting and the encoder, as JSON has it."""
         left_out = {*GRID, "best", "parallel", "steps_per_call", "keep", "targets", "test"}
-        fields = dataclasses.asdict(self)
-        return {name: _plain(value) for name, value in fields.items() if name not in left_out}
-
-
-def to_config_dict(tuning: Tuning) -> config_dict.ConfigDict:
-    """The same fields as a locked `ConfigDict`, for the files in `configs/` and for flags."""
-    result = config_dict.ConfigDict()
-    for f in dataclasses.fields(tuning):
-        value = getattr(tuning, f.name)
-        if f.name in ("freeze", "test"):  # a name or a literal
-            result[f.name] = config_dict.placeholder(object)
-        result[f.name] = value
-    return result.lock()
-
-
-def from_dict(values: Mapping[str, Any] | config_dict.ConfigDict) -> Tuning:
-    """The checked tuning of a ConfigDict or of JSON.
-
-    Raises:
-      InputError: an unknown field (with near names) or a value out of its range.
-    """
-    known = [f.name for f in dataclasses.fields(Tuning)]
-    plain = values.to_dict() if isinstance(values, config_dict.ConfigDict) else values
-    for name in plain:
-        if name not in known:
-            raise unknown("field of tune", name, known)
-    return Tuning(**{name: _tuples(value) for name, value in plain.items()})
-
-
-def _several(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, tuple | list) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+        return {name: value for name, value in to_dict(self).items() if name not in left_out}

@@ -1,0 +1,52 @@
+"""Python files that hold configs and studies: run, and what is wrong with them said in one line."""
+
+import runpy
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xl_jax.errors import InputError, unknown
+
+
+def load(kind: str, path: str, name: str) -> Any:
+    """What the file defines as `name`; `kind` of file, for errors.
+
+    Raises:
+      InputError: no such file, it does not run (with the line), or it does not define `name`.
+    """
+    if not Path(path).is_file():
+        raise unknown(f"{kind} file", path, map(str, Path("configs").glob("*.py")))
+    with _one_line(path):
+        found = runpy.run_path(path)
+    if name not in found:
+        raise InputError(f"{kind} file {path} defines no {name}")
+    return found[name]
+
+
+def call(path: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The value of a function that the file defines.
+
+    Raises:
+      InputError: it fails (with the line).
+    """
+    with _one_line(path):
+        return function(*arguments)
+
+
+@contextmanager
+def _one_line(path: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        found = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in found if frame.filename == path]
+        message = str(error)
+        if isinstance(error, SyntaxError) and error.filename:
+            path, lines, message = error.filename, [error.lineno], error.msg
+        where = f"{path}:{lines[-1]}" if lines else path
+        text = f"{type(error).__name__}: {' '.join(message.split())}"
+        raise InputError(f"{where}: {text}") from error
