@@ -16,8 +16,10 @@ from typing import NamedTuple
 import pytest
 
 from tools import draw_masks, tables
+from tools.benchmarks import record
 from xl_jax.config import Config
 from xl_jax.config.finetune import Tuning
+from xl_jax.report.tables import by_layer
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "CONTRIBUTING.md", "results/README.md")
@@ -219,8 +221,6 @@ def test_tables_are_those_of_their_files():
 
 
 def test_every_result_is_a_measurement():
-    from tools.benchmarks import record
-
     for path in sorted((ROOT / "results").glob("*.json")):
         record.read(path)
 
@@ -233,6 +233,29 @@ def test_numbers_in_tables_come_from_files():
             cells = [cell.strip() for cell in row.strip("|").split("|")]
             numbers = [c for c in cells if re.fullmatch(r"\d[\d,]*(\.\d+)?( \(.*\))?( %)?", c)]
             assert len(numbers) < 2, f"{document.relative_to(ROOT)}: {row}"
+
+
+def recorded() -> set[str]:
+    """Every figure of results/, as documents may print it; rates also in percent."""
+    found: set[str] = set()
+    for path in (ROOT / "results").glob("*.json"):
+        records = record.read(path)["records"]
+        values = [r.get(key) for r in records for key in ("value", "low", "high", "sd")]
+        for value in values:
+            if isinstance(value, int | float):
+                found |= {f"{abs(x):,.{n}f}" for x in (value, 100 * value) for n in (1, 2)}
+        if any(r.get("metric") == "sentence_retrieval" for r in records):
+            found |= set(re.findall(r"\d+\.\d+", by_layer(records)))  # means of both directions
+    return found
+
+
+def test_decimals_in_running_text_have_a_record():
+    there = recorded()
+    for document in DOCUMENTS:
+        text = INLINE.sub("", FENCE.sub("", tables.BLOCK.sub("", text_of(document))))
+        text = re.sub(r"\]\([^)]*\)|<http[^>]*>|Python [\d.]+", "", text)
+        for number in re.findall(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.]*\.\d|\w)", text):
+            assert number in there, f"{document.relative_to(ROOT)}: {number}"
 
 
 def test_the_picture_of_masks_is_up_to_date():
