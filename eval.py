@@ -50,7 +50,7 @@ TARGET = flags.DEFINE_string("target", None, "Target language (default: each of 
 OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
 LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
-PROBE = (  # what comes after the dot is the name of a field of `config.EvalOptions`
+OPTIONS = (  # what comes after the dot is the name of a field of `config.EvalOptions`
     SOURCE,
     TARGET,
     MAP,
@@ -101,20 +101,21 @@ def main() -> None:
     other = load(Path(OTHER.value)) if OTHER.value else None
     if [task for task in TASK.value if task in TRANSFER]:
         return transfer(run, other)
-    from xl_jax.evaluate.runner import USUAL
+    from xl_jax.evaluate.runner import USUAL, measure
     from xl_jax.report.run import show
 
-    show(run, TASK.value or USUAL, AGAIN.value, other, probe(run))
+    found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
+    show(found.records, found.title, found.figure, details=True)
 
 
-def probe(run: Any) -> Any:
+def options(run: Any) -> Any:
     """The run's own options with those of the command line."""
-    asked: dict[str, Any] = {
-        f.name.rpartition(".")[2]: f.value for f in PROBE if f.value is not None
+    given: dict[str, Any] = {
+        f.name.rpartition(".")[2]: f.value for f in OPTIONS if f.value is not None
     }
-    if "layers" in asked:
-        asked["layers"] = tuple(map(_number, asked["layers"]))
-    return dataclasses.replace(run.config.probe, **asked)
+    if "layers" in given:
+        given["layers"] = tuple(map(_number, given["layers"]))
+    return dataclasses.replace(run.config.probe, **given)
 
 
 def _number(text: str) -> int:
@@ -124,7 +125,11 @@ def _number(text: str) -> int:
 
 
 def transfer(run: Any, other: Any) -> None:
-    from xl_jax.finetune.transfer import test_specs
+    """Fine-tunes and scores what is not there yet; shows the results."""
+    from xl_jax.analysis.record import Record
+    from xl_jax.evaluate.context import Context
+    from xl_jax.evaluate.mapped_transfer import through_map
+    from xl_jax.finetune.transfer import Transfer, test_specs
     from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
 
@@ -132,7 +137,6 @@ def transfer(run: Any, other: Any) -> None:
         raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")
     if len(TASK.value) > 1:
         raise InputError(f"--task={','.join(TASK.value)}: {', '.join(TRANSFER)} go one at a time")
-    tuning = config_flags.tuning()
     given: dict[str, Any] = {
         "task": TASK.value[0],
         "source": SOURCE.value,
@@ -141,15 +145,21 @@ def transfer(run: Any, other: Any) -> None:
         "dev": DEV.value,
         "test": test_specs(run, TEST.value) if TEST.value else None,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    tuning = dataclasses.replace(config_flags.tuning(), **given)
     try:
         if MAP.value:
-            show_mapped(run, other, probe(run), dataclasses.replace(tuning, **asked))
+            records, path = through_map(Context(run, other, options(run)), tuning)
+            show_mapped(records, path.with_suffix(".png"))
         else:
-            show(run, dataclasses.replace(tuning, **asked))
+            grid = Transfer(run, tuning)
+            grid.run_all()
+            show([Record.from_json(r) for r in grid.records()], grid.task.metric)
+            path = grid.folder.with_suffix(".json")
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)
+    print(f"records: {path}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def main() -> None:
     from xl_jax.devices import multihost
 
     multihost.start(PROCESSES.value, CACHE.value)
+    from xl_jax.evaluate.runner import measure
     from xl_jax.pretrain.loop import pretrain
     from xl_jax.report.run import show
     from xl_jax.runs.interrupt import Interrupted
@@ -47,7 +48,8 @@ def main() -> None:
     if multihost.several():  # measuring is one device's work
         multihost.say(f"trained; measure it: python eval.py --workdir={folder}")
     else:
-        show(run)
+        found = measure(run)
+        show(found.records, found.title, found.figure)
 
 
 if __name__ == "__main__":

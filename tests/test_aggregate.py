@@ -2,6 +2,7 @@
 
 import pytest
 
+from xl_jax.analysis.record import Record
 from xl_jax.finetune.aggregate import records
 from xl_jax.report.transfer import results, settings
 
@@ -70,14 +71,18 @@ def test_a_result_of_one_setting_has_its_interval() -> None:
         one["scores"]["en"]["intervals"] = {"accuracy": [low, 0.7]}
     rows = records(sure, best=1)
     assert [r.get("low") for r in rows] == [0.5, None, 0.1, None, 0.5, None]  # en, fr; results last
-    assert results(rows).splitlines()[1].split()[:3] == ["en", "60.0", "[50.0-70.0]"]
+    assert results(list(map(Record.from_json, rows))).splitlines()[1].split()[:3] == [
+        "en",
+        "60.0",
+        "[50.0-70.0]",
+    ]
     assert "low" not in records(sure, best=2)[-2]  # the mean of two
 
 
 def test_the_tables_show_results_and_settings() -> None:
     rows = records([*GRID, finished(0, 1e-5, 1.0, 0.3, 0.3, encoder="untrained")], best=2)
-    table = results(rows).splitlines()
+    table = results(list(map(Record.from_json, rows))).splitlines()
     assert "trained on en, mean of the best 2 of 6 settings" in table[0]
     assert table[1].split() == ["en", "75.0", "(7.1)", "33.3", "10"]
     assert any(line.split()[:3] == ["en,", "untrained", "encoder"] for line in table)
-    assert len(settings(rows, "accuracy").splitlines()) == 1 + 7
+    assert len(settings(list(map(Record.from_json, rows)), "accuracy").splitlines()) == 1 + 7

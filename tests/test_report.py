@@ -1,23 +1,26 @@
 """Tables and figures from records alone."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from xl_jax.report import figures, tables
+import matplotlib.text
+from matplotlib.figure import Figure
+
+from xl_jax.analysis.record import Record
+from xl_jax.report import figures, run, tables
 
 
-def record(metric: str, layer: int, value: float, **more: Any) -> dict[str, Any]:
-    common = {"source": "en", "target": "fr", "chance": 0.01, "n": 100, "data": "gold words"}
-    return {
-        "metric": metric,
-        "layer": layer,
-        "value": value,
+def record(metric: str, layer: int | None, value: float, **more: Any) -> Record:
+    fields: dict[str, Any] = {
+        "source": "en", "target": "fr", "chance": 0.01, "n": 100, "data": "gold words",
         "model": "trained",
-        "centred": False,
-    } | (common | more)
+    } | more  # fmt: skip
+    extras = {"centred": False} | fields.pop("extras", {})
+    return Record(metric, value, layer=layer, extras=extras, **fields)
 
 
-def both(layer: int, forward: float, back: float, **more: Any) -> list[dict[str, Any]]:
+def both(layer: int, forward: float, back: float, **more: Any) -> list[Record]:
     return [
         record("word_translation", layer, forward, **more),
         record("word_translation", layer, back, **{**more, "source": "fr", "target": "en"}),
@@ -25,7 +28,7 @@ def both(layer: int, forward: float, back: float, **more: Any) -> list[dict[str,
 
 
 RECORDS = (
-    both(0, 0.5, 0.7) + both(1, 0.9, 0.7)
+    both(0, 0.5, 0.7, low=0.4, high=0.8) + both(1, 0.9, 0.7, low=0.6, high=0.95)
     + both(0, 0.01, 0.01, model="untrained") + both(1, 0.0, 0.02, model="untrained")
 )  # fmt: skip
 
@@ -39,30 +42,143 @@ def test_layers_are_columns_and_directions_are_averaged() -> None:
     ]
 
 
+def test_intervals_stand_below_their_row() -> None:
+    assert tables.by_layer(RECORDS[:4], intervals=True).splitlines() == [
+        "word translation, P@1 % (en-fr, 100 gold words)    layer 0    layer 1",
+        "  trained                                             60.0       80.0",
+        "    95 %                                         40.0-80.0  60.0-95.0",
+        "  chance                                               1.0        1.0",
+    ]
+
+
+def test_random_targets_show_their_spread_and_old_records_say_what_they_are() -> None:
+    old = record("cka", 0, 0.2, model="untrained target", data="gold sentences")
+    new = dataclasses.replace(old, value=0.15, extras={"encoders": 3, "sd": 0.012})
+    assert tables.by_layer([new]).splitlines() == [
+        "linear CKA of sentences, x100 (en-fr, 100 gold sentences)     layer 0",
+        "  untrained target, 3 seeds                                15.0 (1.2)",
+        "  chance                                                            -",
+    ]
+    assert "  untrained target, the run's own start  " in tables.by_layer([old])
+
+
 def test_the_best_layer_is_that_of_both_directions_together() -> None:
     assert tables.best_layer(RECORDS, "word_translation", **tables.AS_IS) == (1, 0.8)
 
 
+def test_a_best_layer_is_named_as_chosen_on_the_test_items() -> None:
+    extras = {"of": "word_translation", "criterion": "cosine"}
+    best = record("best_layer", 1, 0.9, low=0.8, high=0.95, extras=extras)
+    assert tables.at_best_layer([*RECORDS, best]).splitlines() == [
+        "best layer, chosen on the test items      layer  value  95 % interval  chance",
+        "word translation, P@1 % (100 gold words)",
+        "  en to fr, trained                           1   90.0   80.0 to 95.0     1.0",
+    ]
+    assert tables.at_best_layer(RECORDS) == ""
+
+
+def test_similarities_of_all_layers_and_their_correlation() -> None:
+    rows = [
+        record("cka_layers", i, (i + 1) / (j + 2), extras={"target_layer": j})
+        for i in range(2)
+        for j in range(2)
+    ]
+    more = {"layers": 4, "encoders": 3, "sd": 0.05}
+    row = record("cka_retrieval_correlation", None, 0.876, model="untrained target", extras=more)
+    assert tables.matrices([*rows, row]).splitlines() == [
+        "CKA x100, rows en, columns fr, trained  layer 0  layer 1",
+        "  layer 0                                  50.0     33.3",
+        "  layer 1                                 100.0     66.7",
+        "",
+        "correlation of CKA with retrieval over 4 layers, en-fr, untrained target, 3 seeds: 0.88 "
+        "(0.05)",
+    ]
+
+
+def test_scores_over_training_and_perplexities() -> None:
+    score = [
+        Record("multilinguality", v, "en", "tw", step=step, extras={"layers": name})
+        for step, v, name in ((0, 0.01, "theirs"), (0, 0.02, "all"), (2000, 0.9, "theirs"))
+    ]
+    assert tables.checkpoints(score).splitlines() == [
+        "multilinguality score  their layers  all layers",
+        "  en-tw, step 0                0.01        0.02",
+        "  en-tw, step 2,000            0.90           -",
+    ]
+    perplexity = Record("perplexity", 12.34, "en", extras={"bigram": 56.0, "unigram": 1042.6})
+    assert tables.perplexities([perplexity]).splitlines() == [
+        "held-out perplexity  model  bigram  unigram",
+        "  en                  12.3    56.0  1,042.6",
+    ]
+
+
+def seed(value: float) -> list[Record]:
+    pairs = [("word_translation", value), ("sentence_retrieval", value / 2)]
+    return [
+        record(metric, 0, v if model == "trained" else 0.01, model=model)
+        for metric, v in pairs
+        for model in ("trained", "untrained")
+    ]
+
+
 def test_settings_are_compared_with_their_spread_over_seeds() -> None:
-    def run(value: float) -> list[dict[str, Any]]:
-        pairs = [("word_translation", value), ("sentence_retrieval", value / 2)]
-        return [
-            record(metric, 0, v if model == "trained" else 0.01, model=model)
-            for metric, v in pairs
-            for model in ("trained", "untrained")
-        ]
-
-    lines = tables.compare({"shared": [run(0.8), run(1.0)], "private": [run(0.02)]}).splitlines()
-    assert lines[0].split() == "best layer, P@1 % word translation sentence retrieval seeds".split()
-    assert lines[1].split() == ["shared", "90.0", "(14.1)", "45.0", "(7.1)", "2"]
-    assert lines[2].split() == ["private", "2.0", "(0.0)", "1.0", "(0.0)", "1"]
-    assert lines[3].split() == ["untrained", "1.0", "(0.0)", "1.0", "(0.0)", "3"]
-    assert lines[4].split() == ["chance", "1.0", "1.0"]
+    table = tables.compare({"shared": [seed(0.8), seed(1.0)], "private": [seed(0.02)]})
+    assert table.splitlines() == [
+        "best layer on the test items, P@1 %  word translation  sentence retrieval  seeds",
+        "  shared                                  90.0 (14.1)          45.0 (7.1)      2",
+        "  private                                         2.0                 1.0      1",
+        "  untrained                                 1.0 (0.0)           1.0 (0.0)      3",
+        "  chance                                          1.0                 1.0",
+    ]
 
 
-def test_figures_are_drawn(tmp_path: Path) -> None:
+def test_names_command_no_terminal_and_no_formula(tmp_path: Path, capsys: Any) -> None:
+    name = "\x1b[31m<b>$\\frac{1$\n'\""
+    rows = [dataclasses.replace(r, source=name) for r in RECORDS if r.source == "en"]
+    figure = tmp_path / "layers.png"
+    run.show(rows, name, figure)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "\\x1b[31m<b>$\\frac{1$\\n'\"-fr" in shown
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_are_drawn_as_png_and_pdf(tmp_path: Path) -> None:
     figures.draw(RECORDS, "title", tmp_path / "layers.png")
-    sentences = [{**r, "metric": "sentence_retrieval"} for r in RECORDS]
-    figures.compare({"shared": [RECORDS + sentences]}, "title", tmp_path / "compare.png")
-    for name in ("layers.png", "compare.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    figures.compare({"shared": [seed(0.9)]}, "title", tmp_path / "compare.png")
+    for name in ("layers", "compare"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_figure_names_its_pair_and_tells_its_lines_apart(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure))
+    ways: list[dict[str, Any]] = [
+        {"centred": centred, "map": kind, "criterion": criterion}
+        for centred, kind in ((False, None), (True, None), (False, "procrustes"), (False, "random"))
+        for criterion in ("cosine", "csls")
+    ]
+    rows = [
+        record("sentence_retrieval", layer, 0.5, model=model, extras=way)
+        for way in ways
+        for model in ("trained", "untrained", "untrained target")
+        for layer in (0, 1)
+    ]
+    figures.draw(rows, "title", tmp_path / "x.png")
+    (axis,) = drawn[0].axes
+    assert axis.get_title() == "sentence retrieval, P@1 %\nen-fr, 100 gold words"
+    lines = axis.get_lines()[:-1]  # the last one is chance
+    assert len(lines) == 4 * 2 * 3
+
+    def look(line: Any) -> tuple[Any, ...]:
+        shape = (line.get_linestyle(), line.get_marker(), line.get_markerfacecolor())
+        return (line.get_color(), line._dash_pattern, *shape)
+
+    assert len({repr(look(line)) for line in lines}) == len(lines)
+    legend = axis.get_legend()
+    assert isinstance(legend.get_texts()[0], matplotlib.text.Text)
+    length = legend.handlelength * legend.get_texts()[0].get_fontsize()
+    dashes = max(sum(line._dash_pattern[1] or ()) for line in legend.get_lines())
+    assert length > 1.5 * dashes  # a whole period of every pattern is seen

@@ -133,9 +133,10 @@ def fill(match: re.Match[str], document: Path) -> str:
     given = dict(part.split("=", 1) for part in shlex.split(options))
     records = kept(measurement["records"], given.pop("where", ""))
     if kind == "layers":
+        from xl_jax.analysis.record import Record as Measured
         from xl_jax.report.tables import by_layer
 
-        text = f"```\n{by_layer(records)}\n```\n"
+        text = f"```\n{by_layer(list(map(Measured.from_json, records)))}\n```\n"
     else:
         digits = [int(x) for x in given.pop("digits", "1").split(",")]
         text = markdown(pivot(records, digits=digits, **given))

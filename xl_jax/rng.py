@@ -29,6 +29,7 @@ class Purpose(enum.IntEnum):
     FINETUNE_DROPOUT = 12
     BOOTSTRAP = 13
     RANDOM_MAP = 14
+    RANDOM_ENCODER = 15
 
 
 def key(seed: "int | jax.Array", purpose: Purpose) -> "jax.Array":

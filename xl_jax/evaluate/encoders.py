@@ -1,33 +1,93 @@
-"""The encoders of a run, trained and untrained, as every language sees them."""
+"""The encoders of one run, as every language sees them: trained, untrained, and random ones."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
+import jax
+import numpy as np
+from jaxtyping import Float
+
 from xl_jax.analysis.features import Extractor
+from xl_jax.devices.mesh import one_device
+from xl_jax.evaluate.vector_cache import VectorCache
+from xl_jax.model.sharing import Params
+from xl_jax.rng import Purpose, generator
 from xl_jax.runs.run_directory import Run
 from xl_jax.tasks.rows import FIRST
-from xl_jax.training.step import init_state
+from xl_jax.tokens.shards import Shard
+from xl_jax.training.step import init_state, state_shapes
+
+Views = dict[str, Any]  # language -> its ordinary parameter tree
+RANDOM = ("random 1", "random 2", "random 3")
 
 
-@dataclass(frozen=True, eq=False)
 class Encoders:
-    """The languages' views of one run, before and after training."""
+    """The languages' views of one run under several weights.
 
-    run: Run
-    step: int
-    views: dict[str, dict[str, Any]]  # trained | untrained -> language -> view
-    extractor: Extractor
+    Weights: "trained"; "untrained", the run's own start, which a trained encoder has in common with
+    it; and those of RANDOM, drawn with other seeds, so independent of the run and of each other.
+    """
 
-    @classmethod
-    def of(cls, run: Run) -> "Encoders":
-        step, params = run.trained()
-        views = {
-            "trained": run.views(params),
-            "untrained": run.views(init_state(run.model).params),
-        }
-        return cls(run, step, views, Extractor(run.model.module, FIRST[run.config.data.windows]))
+    def __init__(self, run: Run):
+        self.run = run
+        self.step, self._trained = run.trained()
+        self.extractor = Extractor(run.model.module, FIRST[run.config.data.windows])
+        self.cache = VectorCache()
+        self._random: tuple[str, Views] = ("", {})  # the last one: each is as large as the model
 
     @property
-    def layers(self) -> int:
-        """The number of the last one."""
+    def last_layer(self) -> int:
         return self.run.config.model.layers
+
+    def views(self, weights: str) -> Views:
+        """Every language's view under these weights."""
+        if weights in RANDOM:
+            if self._random[0] != weights:
+                self._random = (weights, self._draw(RANDOM.index(weights)))
+            return self._random[1]
+        return {"trained": self._trained_views, "untrained": self._untrained_views}[weights]
+
+    def sentences(
+        self, weights: str, language: str, lines: Shard, layers: Sequence[int] | None = None
+    ) -> Float[np.ndarray, "L n D"]:
+        """Mean state of each line (see `Extractor.sentences`), of all layers or of those given."""
+        layers = range(self.last_layer + 1) if layers is None else layers
+        content = hashlib.sha256()
+        for part in lines.parts:
+            content.update(np.ascontiguousarray(part.tokens).data)
+            content.update(np.ascontiguousarray(part.starts).data)
+
+        def compute() -> np.ndarray:
+            return self.extractor.sentences(self.views(weights)[language], lines, layers)
+
+        return self.cache.get((weights, language, content.digest(), tuple(layers)), compute)
+
+    def checkpoints(self, log: Callable[[str], None] = print) -> Iterator[tuple[int, Views]]:
+        """(step, views) of every checkpoint that is kept, oldest first."""
+        checkpoints = self.run.checkpoints(log)
+        shapes = state_shapes(self.run.model, one_device())
+        try:
+            for step in checkpoints.steps:
+                yield step, self.run.views(checkpoints.at(step, shapes).params)
+        finally:
+            checkpoints.close()
+
+    @cached_property
+    def _trained_views(self) -> Views:
+        return self.run.views(self._trained)
+
+    @cached_property
+    def _untrained_views(self) -> Views:
+        return self.run.views(init_state(self.run.model).params)
+
+    def _draw(self, number: int) -> Views:
+        seed = generator(self.run.config.seed, Purpose.RANDOM_ENCODER, number).integers(2**31)
+        return self.run.views(self._init(np.int32(seed)))
+
+    @cached_property
+    def _init(self) -> Callable[[np.int32], Params]:
+        """Compiled once for all seeds."""
+        fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        return jax.jit(self.run.model.init, compiler_options=fast)

@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from xl_jax.analysis import record
+from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import Probe, Record
+from xl_jax.evaluate.context import Context
+from xl_jax.evaluate.maps import digest as maps_digest
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.finetune.language_view import View, run_views
 from xl_jax.finetune.transfer import Transfer
-from xl_jax.json_files import write_json
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import init_state
 
@@ -28,7 +30,7 @@ KINDS = {"own": "none", "mapped": "procrustes", "random": "random"}  # names of 
 
 
 def through_map(
-    probe: Probe, tuning: Tuning, log: Callable[[str], None] = print
+    context: Context, tuning: Tuning, log: Callable[[str], None] = print
 ) -> tuple[list[Record], Path]:
     """Trains and scores what is not there yet, layer by layer.
 
@@ -38,36 +40,37 @@ def through_map(
     Raises:
       InputError, Interrupted, FloatingPointError: see `Transfer`.
     """
-    ((source, target),) = probe.language_pairs()
-    maps = {encoder: word_maps(probe, source, target, encoder) for encoder in tuning.encoders}
-    run = probe.target.run
+    ((source, target),) = context.language_pairs
+    maps = {weights: word_maps(context, source, target, weights) for weights in tuning.encoders}
+    digest = maps_digest(context)
+    run = context.target.run
     params = {"trained": run.trained()[1], "untrained": init_state(run.model).params}
     records: list[Record] = []
-    for layer, encoder in itertools.product(probe.layers, tuning.encoders):
-        asked = dataclasses.replace(
+    for layer, weights in itertools.product(context.layers, tuning.encoders):
+        settings = dataclasses.replace(
             tuning,
             source=source,
-            encoders=(encoder,),
+            encoders=(weights,),
             layer=layer,
             new_layers=tuning.new_layers or NEW_LAYERS,
             freeze="all",
         )
         given = {}
         for name, kind in KINDS.items():
-            view = _view(run, target, params[encoder], asked)
-            if kind in maps[encoder]:
-                view = dataclasses.replace(view, affine=maps[encoder][kind][layer].affine())
-            given[f"{target}.{name}-{encoder}-{probe.of_maps}"] = view
-        asked = _tests(asked, source, target, list(given))
-        transfer = Transfer(probe.run, asked, given, log)
+            view = _view(run, target, params[weights], settings)
+            if kind in maps[weights]:
+                view = dataclasses.replace(view, affine=maps[weights][kind][layer].affine())
+            given[f"{target}.{name}-{weights}-{digest}"] = view
+        settings = _tests(settings, source, target, list(given))
+        transfer = Transfer(context.run, settings, given, log)
         transfer.run_all()
-        for record in transfer.records():
-            name, _, rest = record["target"].partition(".")
-            how = KINDS[rest.partition("-")[0]] if rest else "none"
-            records.append({**record, "layer": layer, "target": name, "map": how})
-    path = probe.run.folder / "eval" / f"{tuning.task}-map-{probe.of_maps}.json"
-    written = {"run": probe.run.folder.name, "task": tuning.task, "asked": probe.asked}
-    write_json(path, {**written, "records": records})
+        for flat in transfer.records():
+            name, _, rest = flat["target"].partition(".")
+            kind = KINDS[rest.partition("-")[0]] if rest else "none"
+            records.append(Record.from_json({**flat, "layer": layer, "target": name, "map": kind}))
+    path = context.run.folder / "eval" / f"{tuning.task}-map-{digest}.json"
+    file = RecordFile(context.run.folder.name, tuning.task, context.request, records)
+    record.write(path, file)
     return records, path
 
 

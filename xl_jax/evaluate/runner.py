@@ -1,44 +1,44 @@
-"""What can be asked of a trained run, or of two: do the languages share a space?
+"""What is measured of a trained run, or of two: do the languages share a space?
 
-A task is a function from a probe to tidy records; `measure` writes them to eval/TASK.json, and to
-eval/TASK-DIGEST.json where other data or options were asked for than the run's own config has.
-A record: metric, source, target, layer, value, low, high (95 % bootstrap interval), chance, n,
-seed, step, model (trained | untrained | untrained target: a trained source beside it), data (what
-was measured on), and what the task adds. Rates are in 0..1.
+A task is a function from a context to records. They are written to eval/TASK.json, and to
+eval/TASK-DIGEST.json where other data or options are requested than the run's own config has.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xl_jax.analysis import record
+from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
-from xl_jax.errors import unknown
-from xl_jax.evaluate.context import Probe, Record
+from xl_jax.config.finetune import TASKS as TRANSFER
+from xl_jax.errors import InputError, unknown
+from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
 from xl_jax.evaluate.words import induction
-from xl_jax.json_files import fingerprint, plain, read_json, write_json
+from xl_jax.json_files import fingerprint, plain
 from xl_jax.pretrain.heldout import Heldout
 from xl_jax.runs.run_directory import Run
 
 
-def perplexity(probe: Probe) -> Iterator[Record]:
+def perplexity(context: Context) -> Iterator[Record]:
     """Held-out perplexity of each language beside unigram and bigram counts."""
-    run = probe.run
+    run = context.run
     heldout = Heldout(run)
     step, params = run.trained()
     for language, value in heldout.perplexities(params).items():
-        yield {
-            "metric": "perplexity",
-            "source": language,
-            "value": value,
-            **heldout.baselines(params, language),
-            "seed": run.config.seed,
-            "step": step,
-        }
+        yield Record(
+            "perplexity",
+            value,
+            language,
+            seed=run.config.seed,
+            step=step,
+            extras=heldout.baselines(params, language),
+        )
 
 
-TASKS: dict[str, Callable[[Probe], Iterator[Record]]] = {
+TASKS: dict[str, Callable[[Context], Iterator[Record]]] = {
     "retrieval": retrieval,
     "translation": translation,
     "cka": cka,
@@ -50,9 +50,18 @@ USUAL = ("retrieval", "translation", "cka", "perplexity")  # after training
 
 
 class Measured(NamedTuple):
+    """Records, and where a picture of them belongs.
+
+    Attributes:
+      files: that hold the records, one a task.
+      title: whose they are.
+      figure: a .png of its own for other tasks, languages or data.
+    """
+
     records: list[Record]
-    nothing: list[str]  # tasks that have nothing to measure on
-    files: list[Path]  # of the records
+    files: list[Path]
+    title: str
+    figure: Path
 
 
 def measure(
@@ -60,44 +69,82 @@ def measure(
     tasks: Sequence[str] = USUAL,
     again: bool = False,
     other: Run | None = None,
-    asked: EvalOptions | None = None,
+    options: EvalOptions | None = None,
+    log: Callable[[str], None] = print,
 ) -> Measured:
     """The records of the tasks.
 
-    They come from the task's file where that answers the same question for the newest checkpoint
+    They come from the task's file where that answers the same request for the newest checkpoint
     (unless `again`), and are measured and written otherwise.
 
     Args:
       other: the run of the target language's encoder; by default the same.
-      asked: options instead of those in the run's config.
+      options: in place of those in the run's config.
 
     Raises:
-      InputError: an unknown task or language, a missing file, no checkpoint.
+      InputError: an unknown task or language, a missing file, no checkpoint; nothing to measure on.
     """
+    check_tasks(tasks)
+    context = Context(run, other, options, log)
+    own = options in (None, run.config.probe) and other is None
+    ending = "" if own else f"-{_digest(context)}"
+    measured = Measured([], [], _title(run, other), _figure(run, tasks, ending))
+    without = []
+    for task in tasks:
+        path = run.folder / "eval" / f"{task}{ending}.json"
+        records = [] if again else _finished(path, context)
+        if not records:
+            records = list(TASKS[task](context))
+            if not records:
+                without.append(task)
+                continue
+            record.write(path, RecordFile(run.folder.name, task, context.request, records))
+        measured.records.extend(records)
+        measured.files.append(path)
+    if without:
+        message = (
+            f"{', '.join(without)}: no translations between {', '.join(run.config.languages)} are "
+            f"known; give files: python eval.py --workdir={run.folder} --data.pairs=FILE,FILE "
+            "--data.dictionary=FILE (induction: --data.map_dictionary=FILE too)"
+        )
+        if not measured.records:
+            raise InputError(message)
+        log(message)
+    return measured
+
+
+def check_tasks(tasks: Sequence[str]) -> None:
+    """Raises InputError: an unknown task; names all of them, those with training too."""
     for task in tasks:
         if task not in TASKS:
-            raise unknown("task", task, TASKS)
-    probe = Probe(run, other, asked)
-    own = asked in (None, run.config.probe) and other is None
-    ending = "" if own else "-" + fingerprint({**probe.asked, "step": 0, "other_step": 0})
-    folder = run.folder / "eval"
-    measured = Measured([], [], [])
-    for task in tasks:
-        path = folder / f"{task}{ending}.json"
-        written = read_json(path) if path.exists() and not again else {}
-        if written.get("asked") != plain(probe.asked):
-            records = list(TASKS[task](probe))
-            if not records:
-                measured.nothing.append(task)
-                continue
-            written = {
-                "run": run.folder.name,
-                "task": task,
-                "asked": probe.asked,
-                "records": records,
-            }
-            folder.mkdir(exist_ok=True)
-            write_json(path, written)
-        measured.records.extend(written["records"])
-        measured.files.append(path)
-    return measured
+            raise unknown("task", task, [*TASKS, *TRANSFER])
+
+
+def _finished(path: Path, context: Context) -> list[Record]:
+    """The records of an earlier evaluation; none where there is no file, it is damaged, or it
+    answers another request."""
+    if not path.exists():
+        return []
+    try:
+        file = record.read(path)
+    except InputError as error:
+        context.log(f"{error}: measured again")
+        return []
+    return file.records if file.request == plain(context.request) else []
+
+
+def _title(run: Run, other: Run | None) -> str:
+    runs = [run] if other is None else [run, other]
+    return "; ".join(f"{' and '.join(r.config.languages)}, {r.name}" for r in runs)
+
+
+def _figure(run: Run, tasks: Sequence[str], ending: str) -> Path:
+    if len(tasks) == 1:
+        return run.folder / "eval" / f"{tasks[0]}{ending}.png"
+    of_tasks = "" if tuple(tasks) == USUAL else f"-{'-'.join(tasks)}"
+    return run.folder / f"layers{of_tasks}{ending}.png"
+
+
+def _digest(context: Context) -> str:
+    """Of the request, whatever the runs' steps: a run that trains on writes to the same file."""
+    return fingerprint({**context.request, "step": 0, "other_step": 0})

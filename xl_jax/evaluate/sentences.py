@@ -1,143 +1,180 @@
-"""Sentences: is a translation the nearest one of the other language, as they are or through a map,
-and how alike are the two sets of representations?"""
+"""Sentences and words: is a translation the nearest one of the other language, as they are or
+through a map, and how alike are the two sets of representations?"""
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xl_jax.analysis.bootstrap import rate_interval
 from xl_jax.analysis.cka import cka as compare
 from xl_jax.analysis.procrustes import Map
-from xl_jax.analysis.retrieval import chance, retrieve
+from xl_jax.analysis.record import Record
+from xl_jax.analysis.retrieval import Places, chance, retrieve
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import MODELS, Probe, Record
+from xl_jax.evaluate import hits, items
+from xl_jax.evaluate.context import MODELS, Context
+from xl_jax.evaluate.encoders import RANDOM
+from xl_jax.evaluate.maps import sentence_maps
 from xl_jax.evaluate.pairs import Pairs
 
+Found = tuple[int, Mapping[str, Any], tuple[Places, Places]]  # layer, extras, both directions
 
-def retrieval(probe: Probe) -> Iterator[Record]:
+
+class Case(NamedTuple):
+    """Two languages, their test pairs, and the pairs that a map is learnt from, if any."""
+
+    source: str
+    target: str
+    pairs: Pairs
+    map_pairs: Pairs | None
+
+
+def retrieval(context: Context) -> Iterator[Record]:
     """Precision at 1 both ways, every layer; with CSLS too where the pairs come from files, and
     through maps where there are pairs to learn them from."""
-    criteria = ("cosine", "csls") if probe.config.pairs else ("cosine",)
-    for source, target in probe.language_pairs():
-        pairs = probe.sentences(source, target)
-        if pairs is None:
-            continue
-        pairs = probe.candidates(target, pairs)
-        for model in MODELS if probe.config.map else ("trained", "untrained"):
-            xs, ys = probe.vectors(model, source, target, pairs, probe.layers)
-            maps = probe.maps(model, source, target)
-            for layer, x, y in zip(probe.layers, xs, ys, strict=True):
-                if model != "untrained target":  # two unrelated spaces
-                    for centred, criterion in itertools.product((False, True), criteria):
-                        found = retrieve(x, y, pairs.answers, criterion, centred)
-                        more = {"layer": layer, "criterion": criterion, "centred": centred}
-                        yield from _both(
-                            probe, "sentence_retrieval", model, source, target, pairs, found, more
-                        )
-                for kind, of_layer in maps.items():
-                    near = _through(of_layer[layer], x, y)
-                    for criterion in criteria:
-                        found = retrieve(*near, pairs.answers, criterion)
-                        more = {"layer": layer, "criterion": criterion, "map": kind}
-                        yield from _both(
-                            probe, "sentence_retrieval", model, source, target, pairs, found, more
-                        )
+    for case in _cases(context):
+        pairs = items.with_candidates(context, case.target, case.pairs)
+        case = case._replace(pairs=pairs)
+        for model in MODELS if case.map_pairs else ("trained", "untrained"):
+            of_source, of_targets = MODELS[model]
+            found = [list(_retrieved(context, case, (of_source, w))) for w in of_targets]
+            origin = context.origin(model, case.source, case.target)
+            yield from _both_ways("sentence_retrieval", pairs, found, origin)
 
 
-def translation(probe: Probe) -> Iterator[Record]:
+def translation(context: Context) -> Iterator[Record]:
     """The same for words, by cosine of their states alone between special tokens."""
-    for source, target in probe.language_pairs():
-        pairs = probe.words(source, target)
+    for source, target in context.language_pairs:
+        pairs = items.words(context, source, target)
         if pairs is None:
             continue
         for model in ("trained", "untrained"):
-            x, y = probe.vectors(model, source, target, pairs)
-            for layer in probe.layers:
-                for centred in (False, True):
-                    found = retrieve(x[layer], y[layer], pairs.answers, centre=centred)
-                    more = {"layer": layer, "centred": centred}
-                    yield from _both(
-                        probe, "word_translation", model, source, target, pairs, found, more
-                    )
+            xs = context.source.sentences(model, source, pairs.source, context.layers)
+            ys = context.target.sentences(model, target, pairs.target, context.layers)
+            found = [
+                (layer, {"centred": centred}, retrieve(x, y, pairs.answers, centre=centred))
+                for layer, x, y in zip(context.layers, xs, ys, strict=True)
+                for centred in (False, True)
+            ]
+            origin = context.origin(model, source, target)
+            yield from _both_ways("word_translation", pairs, [found], origin)
 
 
-def cka(probe: Probe) -> Iterator[Record]:
+def cka(context: Context) -> Iterator[Record]:
     """CKA of paired sentences: equal layers, all pairs of layers ("cka_layers"), and the
     correlation over layers with retrieval, through the map where there is one (paper 5.2)."""
-    c = probe.config
-    for source, target in probe.language_pairs():
-        pairs = probe.sentences(source, target)
-        if pairs is None:
-            continue
-        if not pairs.aligned:
-            raise InputError(f"{pairs.name}: CKA needs pairs that are one to one")
+    for case in _cases(context):
+        if not case.pairs.aligned:
+            raise InputError(f"{case.pairs.name}: CKA needs pairs that are one to one")
         for model in MODELS:
-            x, y = probe.vectors(model, source, target, pairs)
-            found = compare(x, y, c.kernel, c.centred, c.debiased)
-            common = {
-                "source": source,
-                "target": target,
-                "kernel": c.kernel,
-                "kernel_centred": c.centred,
-                "debiased": c.debiased,
-                **probe.common(model, len(pairs.source), pairs.name),
-            }
-            for i, j in np.ndindex(found.value.shape):
-                values = {name: float(z[i, j]) for name, z in found._asdict().items()}
-                yield {"metric": "cka_layers", "layer": i, "target_layer": j, **values, **common}
-                if i == j:
-                    yield {"metric": "cka", "layer": i, **values, **common}
-            each = [i for i in probe.layers if i < min(found.value.shape)]
-            if x.shape[2] != y.shape[2] or len(each) < 3:
-                continue
-            maps = probe.maps(model, source, target).get("procrustes")
-            hits = []
-            for i in each:
-                near = _through(maps[i], x[i], y[i]) if maps else (x[i], y[i])
-                both = retrieve(near[0], near[1], pairs.answers, centre=not maps)
-                hits.append(np.mean([places.hits().mean() for places in both]))
-            likeness = found.value[each, each]
-            if np.std(hits) > 0 and np.std(likeness) > 0:
-                value = float(np.corrcoef(hits, likeness)[0, 1])
-                more = {"map": "procrustes" if maps else "none", "layers": len(each)}
-                yield {"metric": "cka_retrieval_correlation", "value": value, **more, **common}
+            yield from _similarity(context, case, model)
 
 
-def _through(turned: Map, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Source and target vectors in one space."""
-    return turned.target(x), turned(y)
+def _cases(context: Context) -> Iterator[Case]:
+    for source, target in context.language_pairs:
+        pairs = items.sentences(context, source, target)
+        if pairs is not None:
+            yield Case(source, target, pairs, items.map_sentences(context, source, target))
 
 
-def _both(
-    probe: Probe,
-    metric: str,
-    model: str,
-    source: str,
-    target: str,
-    pairs: Pairs,
-    found: Any,
-    more: Record,
+def _retrieved(context: Context, case: Case, weights: tuple[str, str]) -> Iterator[Found]:
+    answers = case.pairs.answers
+    criteria = ("cosine", "csls") if context.options.pairs else ("cosine",)
+    xs = context.source.sentences(weights[0], case.source, case.pairs.source, context.layers)
+    ys = context.target.sentences(weights[1], case.target, case.pairs.target, context.layers)
+    maps = _maps(context, case, weights)
+    for layer, x, y in zip(context.layers, xs, ys, strict=True):
+        if weights[1] not in RANDOM:  # a trained and a random space meet through a map alone
+            for centred, criterion in itertools.product((False, True), criteria):
+                extras = {"criterion": criterion, "centred": centred}
+                yield layer, extras, retrieve(x, y, answers, criterion, centred)
+        for kind, of_layer in maps.items():
+            near = _in_one_space(of_layer[layer], x, y)
+            for criterion in criteria:
+                extras = {"criterion": criterion, "map": kind}
+                yield layer, extras, retrieve(*near, answers, criterion)
+
+
+def _similarity(context: Context, case: Case, model: str) -> Iterator[Record]:
+    """Of several random encoders: means over them, of the values and of the intervals' ends."""
+    o = context.options
+    of_source, of_targets = MODELS[model]
+    x = context.source.sentences(of_source, case.source, case.pairs.source)
+    found, correlations = [], []
+    for weights in of_targets:
+        y = context.target.sentences(weights, case.target, case.pairs.target)
+        found.append(compare(x, y, o.kernel, o.centred, o.debiased))
+        similarity = np.asarray(found[-1].value)
+        correlations.append(_correlation(context, case, (of_source, weights), similarity))
+    extras = {"kernel": o.kernel, "kernel_centred": o.centred, "debiased": o.debiased}
+    origin = context.origin(model, case.source, case.target)
+    common: dict[str, Any] = {"n": len(case.pairs.source), "data": case.pairs.name, **origin}
+    each = {name: np.stack([getattr(f, name) for f in found]) for name in found[0]._fields}
+    for i, j in np.ndindex(found[0].value.shape):
+        fields = common | {name: float(z[:, i, j].mean()) for name, z in each.items()}
+        mine: dict[str, Any] = extras | hits.spread(each["value"][:, i, j])
+        yield Record("cka_layers", layer=i, extras={"target_layer": j, **mine}, **fields)
+        if i == j:
+            yield Record("cka", layer=i, extras=mine, **fields)
+    values = [c for c in correlations if c is not None]
+    if len(values) == len(of_targets):
+        more = {"map": "procrustes" if case.map_pairs else "none", "layers": len(context.layers)}
+        mine = {**more, **extras, **hits.spread(values)}
+        yield Record("cka_retrieval_correlation", float(np.mean(values)), extras=mine, **common)
+
+
+def _correlation(
+    context: Context, case: Case, weights: tuple[str, str], similarity: np.ndarray
+) -> float | None:
+    """Of CKA with retrieval over layers; None for fewer than three, or where one is constant."""
+    layers = context.layers
+    xs = context.source.sentences(weights[0], case.source, case.pairs.source)
+    ys = context.target.sentences(weights[1], case.target, case.pairs.target)
+    if xs.shape[2] != ys.shape[2] or len(layers) < 3:
+        return None
+    maps = _maps(context, case, weights).get("procrustes")
+    rates = []
+    for i in layers:
+        near = _in_one_space(maps[i], xs[i], ys[i]) if maps else (xs[i], ys[i])
+        both = retrieve(near[0], near[1], case.pairs.answers, centre=not maps)
+        rates.append(np.mean([places.hits().mean() for places in both]))
+    if np.std(rates) == 0 or np.std(similarity[layers, layers]) == 0:
+        return None
+    return float(np.corrcoef(rates, similarity[layers, layers])[0, 1])
+
+
+def _maps(context: Context, case: Case, weights: tuple[str, str]) -> dict[str, list[Map]]:
+    if case.map_pairs is None:
+        return {}
+    return sentence_maps(context, case.source, case.target, case.map_pairs, weights)
+
+
+def _in_one_space(learnt: Map, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return learnt.target(x), learnt(y)
+
+
+def _both_ways(
+    metric: str, pairs: Pairs, found: Sequence[Sequence[Found]], origin: Mapping[str, Any]
 ) -> Iterator[Record]:
-    """A record for each direction whose items all have an answer (others are only candidates)."""
+    """Records of each direction whose items all have an answer (others are only candidates).
+
+    Args:
+      found: of each target encoder, in the same order.
+    """
     sizes = len(pairs.source), len(pairs.target)
     levels = chance(pairs.answers, *sizes)
-    sides = (source, target), (target, source)
-    for column, ((a, b), places, level) in enumerate(zip(sides, found, levels, strict=True)):
+    languages = origin["source"], origin["target"]
+    for column in (0, 1):
         if len(np.unique(pairs.answers[:, column])) < sizes[column]:
             continue
-        hits = places.hits()
-        low, high = rate_interval(hits, 0)
-        yield {
-            "metric": metric,
-            "source": a,
-            "target": b,
-            "value": float(hits.mean()),
-            "low": low,
-            "high": high,
-            "chance": level,
-            **more,
-            "candidates": sizes[1 - column],
-            **probe.common(model, sizes[column], pairs.name),
-        }
+        of_direction = [
+            hits.Hits(layer, extras, np.stack([one[2][column].hits() for one in same]))
+            for same in zip(*found, strict=True)
+            for layer, extras, _ in same[:1]
+        ]
+        ends = {"source": languages[column], "target": languages[1 - column]}
+        items_of = {"chance": levels[column], "n": sizes[column], "data": pairs.name}
+        fields = {**origin, **ends, **items_of, "extras": {"candidates": sizes[1 - column]}}
+        yield from hits.by_layer(metric, of_direction, **fields)
+        yield from hits.at_best_layer(metric, of_direction, **fields)

@@ -1,81 +1,65 @@
 """A twin and its base, whose every token has a known translation: word alignment, word translation,
-sentence retrieval, and the multilinguality score of Dufter and Schuetze (2020; reference 6.1), for
-every checkpoint that the run kept."""
+sentence retrieval, and the multilinguality score of Dufter and Schuetze (2020), for every
+checkpoint that the run kept."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from xl_jax.analysis.bootstrap import interval, rate_interval, resample
+from xl_jax.analysis.bootstrap import interval, resample
+from xl_jax.analysis.record import Record
 from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.word_alignment import link_scores, mutual_links
-from xl_jax.evaluate.context import Probe, Record
+from xl_jax.evaluate import hits, items
+from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.pairs import Pairs
 from xl_jax.tokens.shards import Shard
 
 ALIGNED = 500  # sentences
 
 
-def twins(probe: Probe) -> Iterator[Record]:
+def twins(context: Context) -> Iterator[Record]:
     """Every score by layer and checkpoint; the multilinguality score is the mean of retrieval and
     translation, over both directions, at their two layers (the embeddings and two thirds up) and
     over all layers."""
-    run = probe.run
-    untrained = (0, probe.source.views["untrained"])
-    checkpoints = [untrained, *probe.steps(probe.source)]
-    for source, target in probe.language_pairs():
-        sentences, words = probe.sentences(source, target), probe.words(source, target)
-        if sentences is None or words is None:
-            continue
-        for step, views in checkpoints:
-            common: Record = {
-                "source": source,
-                "target": target,
-                "model": "trained" if step else "untrained",
-                "seed": run.config.seed,
-                "step": step,
-            }
+    encoders = context.source
+    known = {
+        pair: (items.sentences(context, *pair), items.words(context, *pair))
+        for pair in context.language_pairs
+    }
+    untrained = (0, encoders.views("untrained"))
+    for step, views in itertools.chain([untrained], encoders.checkpoints(context.log)):
+        for (source, target), (sentences, words) in known.items():
+            if sentences is None or words is None:
+                continue
+            common = context.origin("trained" if step else "untrained", source, target)
+            common["step"] = step
             parts = []
-            for metric, pairs in (("retrieval", sentences), ("translation", words)):
-                parts.append(_hits(probe, views, source, target, pairs))
-                for layer, hits in enumerate(parts[-1]):
-                    low, high = rate_interval(hits, 0)
-                    yield {
-                        "metric": f"twins_{metric}",
-                        "layer": layer,
-                        "value": float(hits.mean()),
-                        "low": low,
-                        "high": high,
-                        "chance": chance(pairs.answers, len(pairs.source), len(pairs.target))[0],
-                        "n": len(pairs.source),
-                        "data": pairs.name,
-                        **common,
-                    }
-            gold = _gold_links(probe, source, target)
+            for name, pairs in (("retrieval", sentences), ("translation", words)):
+                level = chance(pairs.answers, len(pairs.source), len(pairs.target))[0]
+                parts.append(_hits(context, views, source, target, pairs))
+                found = [hits.Hits(i, {}, of_layer[None]) for i, of_layer in enumerate(parts[-1])]
+                items_of = {"n": len(pairs.source), "data": pairs.name, "chance": level}
+                yield from hits.by_layer(f"twins_{name}", found, **items_of, **common)
+            gold = _gold_links(context, source, target)
             if gold is not None:
-                for layer, scores in enumerate(_alignment(probe, views, source, target, gold)):
-                    more = {"layer": layer, "data": "gold sentences", **scores}
-                    yield {"metric": "word_alignment", **more, **common}
+                for layer, scores in enumerate(_alignment(context, views, source, target, gold)):
+                    more = {"metric": "word_alignment", "layer": layer, "data": "gold sentences"}
+                    yield Record.from_json({**more, **scores, **common})
             top = len(parts[0]) - 1
             theirs = [0, round(2 * top / 3)]  # 0 and 8 of 12
             for name, chosen in (("theirs", theirs), ("all", list(range(top + 1)))):
-                value, low, high = _multilinguality([hits[chosen].mean(0) for hits in parts])
-                yield {
-                    "metric": "multilinguality",
-                    "layers": name,
-                    "of_layers": chosen,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                    **common,
-                }
+                value, low, high = _multilinguality([of[chosen].mean(0) for of in parts])
+                extras = {"layers": name, "of_layers": chosen}
+                yield Record("multilinguality", value, low=low, high=high, extras=extras, **common)
 
 
-def _hits(probe: Probe, views: Any, source: str, target: str, pairs: Pairs) -> np.ndarray:
+def _hits(context: Context, views: Any, source: str, target: str, pairs: Pairs) -> np.ndarray:
     """[layers, items]: whether the right answer is the nearest, mean of both directions."""
-    x = probe.source.extractor.sentences(views[source], pairs.source)
-    y = probe.source.extractor.sentences(views[target], pairs.target)
+    x = context.source.extractor.sentences(views[source], pairs.source)
+    y = context.source.extractor.sentences(views[target], pairs.target)
     found = [retrieve(a, b, pairs.answers) for a, b in zip(x, y, strict=True)]
     return np.asarray([np.mean([places.hits() for places in both], axis=0) for both in found])
 
@@ -89,16 +73,16 @@ def _multilinguality(parts: list[np.ndarray]) -> tuple[float, float, float]:
 
 
 def _alignment(
-    probe: Probe, views: Any, source: str, target: str, gold: list[np.ndarray]
-) -> Iterator[Record]:
+    context: Context, views: Any, source: str, target: str, gold: list[np.ndarray]
+) -> Iterator[dict[str, Any]]:
     """By layer, the scores of mutual nearest tokens. Chance: a random target for each token."""
     sides = []
     for language in (source, target):
-        lines = _first(probe.run.data.gold[language])
-        room = probe.run.config.model.positions - 2
+        lines = _first(context.run.data.gold[language])
+        room = context.run.config.model.positions - 2
         sizes = [min(len(line), room) for line in lines]
         parts = [np.arange(len(line)) for line in lines]
-        found = probe.source.extractor.words(views[language], lines, parts)
+        found = context.source.extractor.words(views[language], lines, parts)
         starts = np.cumsum([0, *map(len, parts)])[:-1]
         sides.append([found.vectors[:, s : s + n] for s, n in zip(starts, sizes, strict=True)])
     lengths = [y.shape[1] for y in sides[1]]
@@ -114,9 +98,9 @@ def _alignment(
         yield {"value": value, **scores, "chance": chance, "n": len(lengths)}
 
 
-def _gold_links(probe: Probe, source: str, target: str) -> list[np.ndarray] | None:
+def _gold_links(context: Context, source: str, target: str) -> list[np.ndarray] | None:
     """The links of the first gold sentences; None for languages that are no twins."""
-    data = probe.run.data
+    data = context.run.data
     if not {source, target} <= data.gold.keys() or not {source, target} & data.order.keys():
         return None
     links = []

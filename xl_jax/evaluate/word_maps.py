@@ -7,8 +7,9 @@ import numpy as np
 from xl_jax.analysis import eflomal, procrustes
 from xl_jax.analysis.procrustes import Map
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import Probe
+from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.encoders import Encoders
+from xl_jax.evaluate.maps import save_maps
 from xl_jax.evaluate.pairs import read_pairs
 from xl_jax.json_files import fingerprint
 from xl_jax.tasks.rows import encode_words
@@ -16,43 +17,45 @@ from xl_jax.tokens.shards import Shard, of_lines
 
 
 def word_maps(
-    probe: Probe, source: str, target: str, encoder: str = "trained"
+    context: Context, source: str, target: str, weights: str = "trained"
 ) -> dict[str, list[Map]]:
     """By kind of rotation, the map of every layer, between trained or between untrained encoders.
 
     Raises:
       InputError: no sentence pairs, links that do not fit them, encoders of different width.
     """
-    c = probe.config
-    pairs = [(a, b) for a, b in read_pairs(c.map, source, target) if a and b]
-    if c.links:  # they count blank-separated words
+    o = context.options
+    pairs = [(a, b) for a, b in read_pairs(o.map, source, target) if a and b]
+    if o.links:  # they count blank-separated words
         texts = [(_blanks(a), _blanks(b)) for a, b in pairs]
-        links = eflomal.read_links(c.links, [(a[0], b[0]) for a, b in texts])
+        links = eflomal.read_links(o.links, [(a[0], b[0]) for a, b in texts])
     else:
         texts = [(eflomal.tokenise(a), eflomal.tokenise(b)) for a, b in pairs]
-        asked = fingerprint(texts)
-        kept = probe.run.folder / "eval" / f"links-{source}-{target}-{asked}.txt"
+        digest = fingerprint(texts)
+        kept = context.run.folder / "eval" / f"links-{source}-{target}-{digest}.txt"
         links = eflomal.align([(a[0], b[0]) for a, b in texts], kept)
     links = [eflomal.one_to_one(x) for x in links]
     sides = []
-    for column, (encoders, language) in enumerate(((probe.source, source), (probe.target, target))):
+    for column, (encoders, language) in enumerate(
+        ((context.source, source), (context.target, target))
+    ):
         lines, parts = _first_pieces(
             encoders, language, [t[column] for t in texts], [x[:, column] for x in links]
         )
-        view = encoders.views[encoder][language]
+        view = encoders.views(weights)[language]
         sides.append(encoders.extractor.words(view, lines, parts))
     both = sides[0].seen & sides[1].seen
-    probe.log(f"word pairs: {both.sum():,} of {len(pairs):,} sentence pairs")
+    context.log(f"word pairs: {both.sum():,} of {len(pairs):,} sentence pairs")
     if not both.any():
-        raise InputError(f"{c.map}: no word of it has a link")
+        raise InputError(f"{o.map}: no word of it has a link")
     x, y = (side.vectors[:, both] for side in sides)
     each = range(min(len(x), len(y)))
     maps = {
-        kind: [procrustes.fit(y[i], x[i], c.normalise, kind, seed=i) for i in each]
+        kind: [procrustes.fit(y[i], x[i], o.normalise, kind, seed=i) for i in each]
         for kind in ("procrustes", "random")
     }
-    if encoder == "trained":
-        probe.keep_maps(maps["procrustes"], "words", source, target)
+    if weights == "trained":
+        save_maps(context, maps["procrustes"], "words", source, target)
     return maps
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from xl_jax.analysis import fasttext, procrustes
 from xl_jax.analysis.dictionary_induction import cover
 from xl_jax.analysis.dictionary_induction import induction as induce
+from xl_jax.analysis.record import Record
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import MODELS, Probe, Record
+from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.encoders import Encoders
+from xl_jax.evaluate.maps import save_maps
 from xl_jax.json_files import fingerprint
 from xl_jax.text import dictionaries
 from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
@@ -32,57 +34,55 @@ class Space(NamedTuple):
     vectors: np.ndarray
 
 
-def induction(probe: Probe) -> Iterator[Record]:
+def induction(context: Context) -> Iterator[Record]:
     """Precision at 1 and 5 of the test dictionary (`probe.dictionary`) by CSLS and cosine, through
     the map that the training dictionary (`probe.map_dictionary`) gives and a random one; of all
     words, and of those that no translation spells alike."""
-    c = probe.config
-    if not (c.dictionary and c.map_dictionary):
+    o = context.options
+    if not (o.dictionary and o.map_dictionary):
         return
     train, test = (
         [entry[:2] for entry in dictionaries.read(name)]
-        for name in (c.map_dictionary, c.dictionary)
+        for name in (o.map_dictionary, o.dictionary)
     )
-    for source, target in probe.language_pairs():
-        sides = list(zip((probe.source, probe.target), (source, target), strict=True))
-        texts = [_words(probe, encoders, language) for encoders, language in sides]
-        for vectors, model, x, y in _spaces(probe, sides, texts):
-            learnt = cover(train, x.words, y.words).answers
+    same = {a for a, b in test if a == b}  # a joint vocabulary gives them one row
+    different = [(a, b) for a, b in test if a not in same]
+    data = Path(o.dictionary).stem
+    for source, target in context.language_pairs:
+        sides = list(zip((context.source, context.target), (source, target), strict=True))
+        texts = [_words(context, encoders, language) for encoders, language in sides]
+        for vectors, model, x, y in _spaces(context, sides, texts):
+            learnt_from = cover(train, x.words, y.words).answers
             right = {"all": cover(test, x.words, y.words)}
-            same = {a for a, b in test if a == b}  # rows in common make these easy
-            if other := [(a, b) for a, b in test if a not in same]:
-                right["different"] = cover(other, x.words, y.words)
-            learnt_maps = []
+            if different:
+                right["different"] = cover(different, x.words, y.words)
+            extras = {
+                "vectors": vectors,
+                "map_pairs": len(learnt_from),
+                "words": [len(x.words), len(y.words)],
+            }
+            origin = context.origin(model, source, target) | {"data": data}
+            maps = []
             for layer in range(min(len(x.vectors), len(y.vectors))):
                 here = x.vectors[layer], y.vectors[layer]
-                paired = [z[i] for z, i in zip(here, learnt.T, strict=True)]
+                paired = [z[i] for z, i in zip(here, learnt_from.T, strict=True)]
                 for kind in ROTATIONS:
-                    turned = procrustes.fit(
-                        paired[1], paired[0], c.normalise, kind, (here[1], here[0]), layer
+                    learnt = procrustes.fit(
+                        paired[1], paired[0], o.normalise, kind, (here[1], here[0]), layer
                     )
                     if kind == "procrustes":
-                        learnt_maps.append(turned)
-                    near = turned.target(here[0]), turned(here[1])
+                        maps.append(learnt)
+                    near = learnt.target(here[0]), learnt(here[1])
                     for spelling, answers in right.items():
-                        for r in induce(*near, answers):
-                            yield {
-                                **r,
-                                "source": source,
-                                "target": target,
-                                "layer": layer,
-                                "vectors": vectors,
-                                "spelling": spelling,
-                                "map": kind,
-                                "map_pairs": len(learnt),
-                                "words": [len(x.words), len(y.words)],
-                                **probe.common(model, r["n"], Path(c.dictionary).stem),
-                            }
+                        more = {"layer": layer, "spelling": spelling, "map": kind}
+                        for scores in induce(*near, answers):
+                            yield Record.from_json({**scores, **origin, **more, **extras})
             if model == "trained":
-                probe.keep_maps(learnt_maps, re.sub(r"\W+", "_", vectors), source, target)
+                save_maps(context, maps, re.sub(r"\W+", "_", vectors), source, target)
 
 
 def _spaces(
-    probe: Probe, sides: list[tuple[Encoders, str]], texts: list[dict[str, int]]
+    context: Context, sides: list[tuple[Encoders, str]], texts: list[dict[str, int]]
 ) -> Iterator[tuple[str, str, Space, Space]]:
     """(kind of vectors, model, source space, target space)."""
     pieces = [single_pieces(e.run.data.vocabulary, language) for e, language in sides]
@@ -91,69 +91,69 @@ def _spaces(
     ]
     for model in ("trained", "untrained"):
         found = []
-        for (encoders, language), kind, of in zip(sides, MODELS[model], rows, strict=True):
-            table = np.asarray(encoders.views[kind][language]["embed"]["token"])
+        for (encoders, language), of in zip(sides, rows, strict=True):
+            table = np.asarray(encoders.views(model)[language]["embed"]["token"])
             found.append(Space(list(of), table[None, list(of.values())]))
         yield "static", model, *found
     for model in ("trained", "untrained"):
         found = [
-            _averages(probe, encoders, kind, language, list(text))
-            for (encoders, language), kind, text in zip(sides, MODELS[model], texts, strict=True)
+            _averages(context, encoders, model, language, list(text))
+            for (encoders, language), text in zip(sides, texts, strict=True)
         ]
         yield "contextual", model, *found
-    if not probe.config.fasttext:
+    if not context.options.fasttext:
         return
     trained = [
         fasttext.vectors(
-            _Lines(probe, encoders, language),
+            _Lines(context, encoders, language),
             list(text),
-            probe.config.fasttext,
-            encoders.run.folder / "eval" / f"fasttext-{language}-{_digest(probe)}.npz",
+            context.options.fasttext,
+            encoders.run.folder / "eval" / f"fasttext-{language}-{_digest(context)}.npz",
         )
         for (encoders, language), text in zip(sides, texts, strict=True)
     ]
     for name, words_of in (("fasttext, static's words", rows), ("fasttext", texts)):
         found = []
         for vectors, text, words in zip(trained, texts, words_of, strict=True):
-            place = {word: i for i, word in enumerate(text)}
-            found.append(Space(list(words), vectors[None, [place[w] for w in words]]))
+            row = {word: i for i, word in enumerate(text)}
+            found.append(Space(list(words), vectors[None, [row[w] for w in words]]))
         yield name, "trained", *found
 
 
 class _Lines:
-    """The words of the lines that averages are taken over, as often as they are asked for."""
+    """The words of the lines that averages are taken over, as often as they are iterated."""
 
-    def __init__(self, probe: Probe, encoders: Encoders, language: str):
+    def __init__(self, context: Context, encoders: Encoders, language: str):
         self.spelling = Spelling(encoders.run.data.vocabulary, language)
-        self.lines = encoders.run.data.train[language].spread_lines(probe.config.text)
+        self.lines = encoders.run.data.train[language].spread_lines(context.options.text)
 
     def __iter__(self) -> Iterator[list[str]]:
         return (self.spelling(line).words for line in self.lines)
 
 
-def _words(probe: Probe, encoders: Encoders, language: str) -> dict[str, int]:
+def _words(context: Context, encoders: Encoders, language: str) -> dict[str, int]:
     """The most frequent words of the text and their counts."""
-    text = _Lines(probe, encoders, language)
+    text = _Lines(context, encoders, language)
     counts = text.spelling.count(text.lines)
     if not counts:
         raise InputError(f"the training text of {language} has no words")
-    return {w: counts[w] for w in most_frequent(counts, probe.config.types)}
+    return {w: counts[w] for w in most_frequent(counts, context.options.types)}
 
 
 def _averages(
-    probe: Probe, encoders: Encoders, kind: str, language: str, words: list[str]
+    context: Context, encoders: Encoders, weights: str, language: str, words: list[str]
 ) -> Space:
     """Of the words that the cut lines hold. The sums stay in the run's eval folder."""
-    text = _Lines(probe, encoders, language)
-    step = encoders.step if kind == "trained" else 0
-    kept = encoders.run.folder / "eval" / f"words-{language}-{step}-{_digest(probe)}.npz"
+    text = _Lines(context, encoders, language)
+    step = encoders.step if weights == "trained" else 0
+    kept = encoders.run.folder / "eval" / f"words-{language}-{step}-{_digest(context)}.npz"
     means, counts = encoders.extractor.types(
-        encoders.views[kind][language], text.lines, text.spelling, words, kept
+        encoders.views(weights)[language], text.lines, text.spelling, words, kept
     )
     there = np.flatnonzero(counts)
     return Space([words[i] for i in there], means[:, there])
 
 
-def _digest(probe: Probe) -> str:
-    options = probe.config
-    return fingerprint(["spread lines", options.text, options.types, options.fasttext])
+def _digest(context: Context) -> str:
+    o = context.options
+    return fingerprint(["spread lines", o.text, o.types, o.fasttext])

@@ -81,10 +81,10 @@ class SharedModel:
         own = jax.lax.dynamic_slice_in_dim(table, start, N_SPECIAL)
         return {**view, "embed": {**view["embed"], "token": table.at[:N_SPECIAL].set(own)}}
 
-    def init(self) -> sharing.Params:
-        """Stacked parameters at step 0, a function of the config's seed."""
+    def init(self, seed: int | jax.Array | None = None) -> sharing.Params:
+        """Stacked parameters at step 0, a function of `seed`, by default the config's."""
         equal = self.config.private_init == "equal"
-        start = key(self.config.seed, Purpose.INIT)
+        start = key(self.config.seed if seed is None else seed, Purpose.INIT)
         return sharing.init(self._init_one, self.mask, start, equal)
 
     def _init_one(self, start: jax.Array) -> Any:

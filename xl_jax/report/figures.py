@@ -1,4 +1,4 @@
-"""Tidy records to pictures."""
+"""Records to pictures: a PNG to look at, and a PDF of the same name beside it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,136 +6,169 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
+from xl_jax.analysis.record import Record
 from xl_jax.report.tables import (
     AS_IS,
     COMPARED,
     NAMES,
-    Record,
+    Block,
     best_layer,
     blocks,
     kind,
+    kinds,
     label,
     layers,
     mean,
+    plain,
 )
 
-CKA = ("cka", "cka_layers", "cka_retrieval_correlation")
-STYLES = {
-    "trained": dict(color="#0b6e99", marker="o"),
-    "untrained": dict(color="#999999", marker="s"),
-    "untrained target": dict(color="#c9a227", marker="^"),
+CKA = ("cka", "cka_layers", "cka_retrieval_correlation", "best_layer")
+# Colours of Okabe and Ito (2008), which are told apart with any kind of colour vision.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
+PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK)
+MARKERS = "osD^vPX"
+COLOURS = {"trained": BLUE, "untrained": GREY, "untrained target": ORANGE}
+# by way of bringing the languages together: line and marker
+WAYS: dict[Any, tuple[Any, str]] = {
+    None: ("-", "o"),
+    "centred": ((0, (4, 2)), "s"),
+    "procrustes": ((0, (6, 1.5, 1, 1.5)), "^"),
+    "identity": ((0, (3, 1, 1, 1, 1, 1)), "v"),
+    "random": ((0, (1, 2)), "D"),
 }
-LINES = {None: "-", "procrustes": "-.", "identity": (0, (4, 1, 1, 1, 1, 1)), "random": (0, (1, 3))}
+LEGEND: dict[str, Any] = dict(frameon=False, fontsize=7, handlelength=4)
 
 
 def draw(records: Sequence[Record], title: str, path: Path) -> None:
     """What there is of these: values by layer, matrices of CKA, curves over checkpoints."""
     shown = blocks(records)
     grids = _matrices(records)
-    curves = [r for r in records if r["metric"] == "multilinguality"]
+    curves = [r for r in records if r.metric == "multilinguality"]
     panels = len(shown) + len(grids) + bool(curves)
-    figure = Figure(figsize=(4.2 * panels, 3.4 + 0.1 * _most_rows(shown)))
+    figure = Figure(figsize=(4.6 * panels, 4))
     axes = list(figure.subplots(1, panels, squeeze=False)[0])
-    for axis, (name, block) in zip(axes, shown, strict=False):
-        _by_layer(axis, name, block)
+    for axis, block in zip(axes, shown, strict=False):
+        _by_layer(axis, block)
     for axis, (name, grid) in zip(axes[len(shown) :], grids, strict=False):
         image = axis.imshow(grid, vmin=0, vmax=1, origin="lower", cmap="viridis")
-        axis.set(title=name, xlabel="layer of the target", ylabel="layer of the source")
+        axis.set(xlabel="layer of the target", ylabel="layer of the source")
+        axis.set_title(name, fontsize=9)
         figure.colorbar(image, ax=axis, shrink=0.8)
     if curves:
         _curves(axes[-1], curves)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes `path`, a .png, and the .pdf beside it."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign in a name is no formula
+    legends = figure.findobj(Legend)
+    for legend in legends:  # below the axes, which keep their height
+        legend.set_in_layout(False)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    for legend in legends:
+        legend.set_in_layout(True)
+    figure.savefig(path, dpi=130, bbox_inches="tight")
+    figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
 
 
-def _most_rows(shown: list[tuple[str, list[Record]]]) -> int:
-    return max((len({tuple(kind(r).values()) for r in block}) for _, block in shown), default=0)
-
-
-def _by_layer(axis: Any, title: str, block: list[Record]) -> None:
+def _by_layer(axis: Any, block: Block) -> None:
     """Value by layer with its interval (of both directions: their mean), a line a kind, chance."""
-    columns = layers(block)
-    for key in dict.fromkeys(tuple(kind(r).values()) for r in block):
-        first = next(r for r in block if tuple(kind(r).values()) == key)
-        here = [n for n in columns if mean(block, layer=n, **kind(first)) is not None]
-        values = [mean(block, layer=n, **kind(first)) for n in here]
-        line: Any = "--" if first.get("centred") else LINES.get(first.get("map"), "-")
-        style: Any = dict(STYLES[first["model"]])
+    columns = layers(block.records)
+    for first in kinds(block.records):
+        here = [n for n in columns if mean(block.records, layer=n, **kind(first)) is not None]
+        way = "centred" if first.get("centred") else first.get("map")
+        line, marker = WAYS.get(way, WAYS[None])
+        colour = COLOURS.get(first.model, BLACK)
+        style: dict[str, Any] = dict(color=colour, linestyle=line, marker=marker, markersize=5)
         if first.get("criterion") == "csls":
             style |= {"markerfacecolor": "white"}
-        points = np.asarray(values, float) * 100
-        axis.plot(here, points, linestyle=line, label=label(first), markersize=5, **style)
-        if first.get("low") is not None:
-            edges = [
-                [mean(block, k, layer=n, **kind(first)) for n in here] for k in ("low", "high")
-            ]
-            low, high = 100 * np.asarray(edges, float)
-            axis.fill_between(here, low, high, color=style["color"], alpha=0.12, linewidth=0)
-    chance = [100 * (mean(block, "chance", layer=n, model="trained") or 0) for n in columns]
-    axis.plot(columns, chance, ":", color="#c44", label="chance")
-    name = title.partition(" (")[0]
-    axis.set(title=name, xlabel="layer (0 = embeddings)", ylim=(-3, 103))
+
+        def of(key: str, here: list[int] = here, first: Record = first) -> np.ndarray:
+            values = [mean(block.records, key, layer=n, **kind(first)) for n in here]
+            return 100 * np.asarray(values, float)
+
+        axis.plot(here, of("value"), label=plain(label(first)), **style)
+        if first.low is not None:
+            axis.fill_between(here, of("low"), of("high"), color=colour, alpha=0.12, linewidth=0)
+    chance = [mean(block.records, "chance", layer=n, model="trained") or 0 for n in columns]
+    axis.plot(columns, 100 * np.asarray(chance), color=RED, linewidth=1, label="chance")
+    axis.set_title(f"{block.title}\n{plain(block.notes)}", fontsize=9)
+    axis.set(xlabel="layer (0 = embeddings)", ylim=(-3, 103))
     axis.set_xticks(columns)
+    finish(axis)
+
+
+def finish(axis: Any) -> None:
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=7)
+    columns = 1 + (len(axis.get_lines()) > 6)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, **LEGEND)
 
 
 def _matrices(records: Sequence[Record]) -> list[tuple[str, np.ndarray]]:
-    """CKA of all layers with all, where it was asked for alone."""
-    here = [r for r in records if r["metric"] == "cka_layers"]
-    if any(r["metric"] not in CKA for r in records):
+    """CKA of all layers with all, where nothing else was measured."""
+    here = [r for r in records if r.metric == "cka_layers"]
+    if any(r.metric not in CKA for r in records):
         return []
     found = []
-    for key in dict.fromkeys((r["source"], r["target"], r["model"]) for r in here):
-        block = [r for r in here if (r["source"], r["target"], r["model"]) == key]
-        size = 1 + np.max([(r["layer"], r["target_layer"]) for r in block], axis=0)
-        grid = np.zeros(size)
-        for r in block:
-            grid[r["layer"], r["target_layer"]] = r["value"]
-        found.append((f"CKA {key[0]}-{key[1]}, {key[2]}", grid))
+    for source, target, model in dict.fromkeys((r.source, r.target, r.model) for r in here):
+        block = [r for r in here if r.has(source=source, target=target, model=model)]
+        values = {(r.layer or 0, r.get("target_layer")): r.value for r in block}
+        grid = np.zeros(1 + np.max(list(values), axis=0))
+        for at, value in values.items():
+            grid[at] = value
+        notes = plain(f"{source}-{target}, {block[0].n:,} {block[0].data}")
+        found.append((f"CKA, {label(block[0])}\n{notes}", grid))
     return found
 
 
 def _curves(axis: Any, records: Sequence[Record]) -> None:
     """The multilinguality score over training."""
-    for pair in dict.fromkeys((r["source"], r["target"]) for r in records):
-        for name, line in (("theirs", "-"), ("all", "--")):
-            mine = [r for r in records if (r["source"], r["target"], r["layers"]) == (*pair, name)]
-            steps = [r["step"] for r in mine]
+    pairs = dict.fromkeys((r.source, r.target) for r in records)
+    for number, (source, target) in enumerate(pairs):
+        style: dict[str, Any] = dict(color=CYCLE[number % len(CYCLE)])
+        for name, line, marker in (("theirs", "-", "o"), ("all", (0, (4, 2)), "s")):
+            mine = [r for r in records if r.has(source=source, target=target, layers=name)]
+            steps = [r.step for r in mine]
             text = "their layers" if name == "theirs" else "all layers"
-            label = f"{'-'.join(pair)}, {text}"
-            axis.plot(steps, [r["value"] for r in mine], line, marker="o", label=label)
-            axis.fill_between(steps, *([r[k] for r in mine] for k in ("low", "high")), alpha=0.12)
-    axis.set(title="multilinguality score", xlabel="step", ylim=(-0.03, 1.03))
-    axis.grid(alpha=0.25)
-    axis.legend(frameon=False, fontsize=7)
+            values, low, high = ([r.get(k) for r in mine] for k in ("value", "low", "high"))
+            name = plain(f"{source}-{target}, {text}")
+            axis.plot(steps, values, linestyle=line, marker=marker, label=name, **style)
+            axis.fill_between(steps, low, high, alpha=0.12, linewidth=0, **style)
+    axis.set(xlabel="step", ylim=(-0.03, 1.03))
+    axis.set_title("multilinguality score", fontsize=9)
+    finish(axis)
 
 
 def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Path) -> None:
     """One row a setting: best layer of word translation and sentence retrieval, a dot a seed, a bar
     at their mean; the untrained model and chance as lines. `runs`: setting -> records by seed."""
     names = list(runs)
-    figure = Figure(figsize=(9, 1.2 + 0.42 * len(names)))
+    figure = Figure(figsize=(9, 1.4 + 0.42 * len(names)))
     axes = figure.subplots(1, len(COMPARED), sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], COMPARED, strict=True):
         everything = [r for seeds in runs.values() for records in seeds for r in records]
         for row, name in enumerate(names):
             values = [100 * best_layer(records, metric, **AS_IS)[1] for records in runs[name]]
-            axis.barh(row, np.mean(values), height=0.62, color="#0b6e99", alpha=0.35)
-            axis.plot(values, [row] * len(values), "o", color="#0b6e99", markersize=5)
+            axis.barh(row, np.mean(values), height=0.62, color=BLUE, alpha=0.35)
+            axis.plot(values, [row] * len(values), "o", color=BLUE, markersize=5)
             axis.text(np.mean(values) + 2.5, row - 0.33, f"{np.mean(values):.0f}", fontsize=8)
         untrained = best_layer(everything, metric, model="untrained", centred=False)[1]
         chance = mean(everything, "chance", metric=metric) or 0
-        axis.axvline(100 * untrained, color="#999999", label="untrained, best layer")
-        axis.axvline(100 * chance, color="#c44", linestyle=":", label="chance")
-        axis.set(xlim=(0, 108), title=NAMES[metric] + ", best layer")
-        axis.set_yticks(range(len(names)), names)
+        axis.axvline(100 * untrained, color=GREY, linestyle="--", label="untrained, best layer")
+        axis.axvline(100 * chance, color=RED, linestyle=":", label="chance")
+        axis.set(xlim=(0, 108))
+        axis.set_title(f"{NAMES[metric]}\nbest layer on the test items", fontsize=9)
+        axis.set_yticks(range(len(names)), [plain(name) for name in names])
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].invert_yaxis()
-    axes[0][1].legend(frameon=False, fontsize=8, loc="lower right")
-    figure.suptitle(title, fontsize=10)
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    axes[0][1].legend(**{**LEGEND, "fontsize": 8, "loc": "lower right"})
+    figure.suptitle(plain(title), fontsize=10)
+    save(figure, path)

@@ -1,10 +1,11 @@
-"""Tidy records to tables of plain text."""
+"""Records to tables of plain text."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-Record = dict[str, Any]
+from xl_jax.analysis.record import Record
+
 NAMES = {
     "sentence_retrieval": "sentence retrieval, P@1 %",
     "word_translation": "word translation, P@1 %",
@@ -14,28 +15,29 @@ NAMES = {
     "twins_retrieval": "sentence retrieval, both ways, P@1 %",
     "twins_translation": "word translation, both ways, P@1 %",
 }
-KIND = (
-    "vectors",
-    "model",
-    "centred",
-    "map",
-    "criterion",
-    "spelling",
-)  # what tells the rows of a table apart
+KIND = ("vectors", "model", "centred", "map", "criterion", "spelling")  # tell rows apart
 MAPPED = {"procrustes": "mapped", "identity": "means aligned", "random": "random map"}
 
 COMPARED = {"word_translation": "word translation", "sentence_retrieval": "sentence retrieval"}
 AS_IS = {"model": "trained", "centred": False}
 
 
+class Block(NamedTuple):
+    """The records of one metric and language pair at the last step: one table, one panel."""
+
+    title: str
+    notes: str  # the pair, the number of items, what else is special
+    records: list[Record]
+
+
 def mean(records: Iterable[Record], key: str = "value", **wanted: Any) -> float | None:
     """Mean of `key` over the records that have all `wanted` values, None where there is none."""
-    values = [r[key] for r in records if all(r.get(k) == v for k, v in wanted.items())]
-    return sum(values) / len(values) if values else None
+    values = [v for r in records if r.has(**wanted) and (v := r.get(key)) is not None]
+    return statistics.fmean(values) if values else None
 
 
 def layers(records: Iterable[Record]) -> list[int]:
-    return sorted({r["layer"] for r in records if "layer" in r})
+    return sorted({r.layer for r in records if r.layer is not None})
 
 
 def best_layer(records: Sequence[Record], metric: str, **wanted: Any) -> tuple[int, float]:
@@ -50,9 +52,17 @@ def kind(record: Record) -> dict[str, Any]:
     return {key: record.get(key) for key in KIND}
 
 
+def kinds(records: Iterable[Record]) -> list[Record]:
+    """The first record of each kind, in their order."""
+    return list({tuple(kind(r).values()): r for r in reversed(list(records))}.values())[::-1]
+
+
 def label(record: Record) -> str:
     """A row's kind in words."""
-    parts = [record.get("vectors"), record["model"]]
+    parts = [record.get("vectors"), record.model]
+    if record.model == "untrained target":
+        n = record.get("encoders")  # records of earlier versions have none
+        parts += [f"{n} seeds" if n else "the run's own start"]
     parts += ["languages centred"] if record.get("centred") else []
     parts += [MAPPED.get(record.get("map", ""))]
     parts += ["CSLS"] if record.get("criterion") == "csls" else []
@@ -60,42 +70,46 @@ def label(record: Record) -> str:
     return ", ".join(filter(None, parts))
 
 
-def blocks(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
-    """(title, records) of each metric and language pair at the last step: a table each."""
+def blocks(records: Sequence[Record]) -> list[Block]:
+    """A block for each metric and language pair."""
     found = []
     for metric, title in NAMES.items():
-        here = [r for r in records if r["metric"] == metric and r.get("at", 1) == 1]
-        pairs = {(r["source"], r["target"]) for r in here}
+        here = [r for r in records if r.metric == metric and r.get("at", 1) == 1]
+        pairs = {(r.source, r.target) for r in here}
         if metric in COMPARED:  # both directions are one pair
             pairs = {(a, b) for a, b in pairs if (b, a) not in pairs or a <= b}
         for source, target in sorted(pairs):
-            block = [r for r in here if {r["source"], r["target"]} == {source, target}]
-            last = max(r.get("step", 0) for r in block)
-            block = [r for r in block if r.get("step", 0) in (0, last)]
-            notes = [f"{source}-{target}"]
-            notes += [f"{block[0]['n']:,} {block[0].get('data', 'sentences')}"]
-            if block[0].get("kernel") == "rbf":
-                title = title.replace("linear", "RBF")
-            notes += ["debiased"] if block[0].get("debiased") else []
-            notes += ["not centred"] if block[0].get("kernel_centred") is False else []
-            found.append((f"{title} ({', '.join(notes)})", block))
+            block = [r for r in here if {r.source, r.target} == {source, target}]
+            last = max(r.step or 0 for r in block)
+            block = [r for r in block if (r.step or 0) in (0, last)]
+            first = block[0]
+            notes = [f"{source}-{target}", f"{first.n:,} {first.data or 'sentences'}"]
+            name = title.replace("linear", "RBF") if first.get("kernel") == "rbf" else title
+            notes += ["debiased"] if first.get("debiased") else []
+            notes += ["not centred"] if first.get("kernel_centred") is False else []
+            found.append(Block(name, ", ".join(notes), block))
     return found
 
 
-def by_layer(records: Sequence[Record]) -> str:
-    """One table a metric: a row a kind, a column a layer (0 embeddings), mean of both directions;
-    then chance."""
+def by_layer(records: Sequence[Record], intervals: bool = False) -> str:
+    """One table a metric: a row a kind, a column a layer (0 embeddings), mean of both directions
+    (and over several random encoders, with their standard deviation); then chance.
+
+    Args:
+      intervals: a second row a kind: the ends of the intervals, means of both directions.
+    """
     tables = []
-    for title, block in blocks(records):
+    for title, notes, block in blocks(records):
         columns = layers(block)
-        rows = [[title, *(f"layer {n}" for n in columns)]]
-        for first in {tuple(kind(r).values()): r for r in reversed(block)}.values():
-            values = [mean(block, layer=n, **kind(first)) for n in columns]
+        rows = [[f"{title} ({notes})", *(f"layer {n}" for n in columns)]]
+        for first in kinds(block):
             name = label(first)
-            if "coverage" in first:
-                name += f" ({first['n']:,} words, {percent(first['coverage'])} % covered)"
-            rows.append([f"  {name}", *(percent(v) for v in values)])
-        rows[1:] = rows[:0:-1]  # as they came
+            if first.get("coverage") is not None:
+                name += f" ({first.n:,} words, {percent(first.get('coverage'))} % covered)"
+            cells = [_cell(block, layer=n, **kind(first)) for n in columns]
+            rows.append([f"  {name}", *cells])
+            if intervals:
+                rows.append(["    95 %", *(_span(block, layer=n, **kind(first)) for n in columns)])
         chance = [mean(block, "chance", layer=n, model="trained") for n in columns]
         rows.append(["  chance", *(percent(v) for v in chance)])
         if block[0].get("kernel_centred") is False:
@@ -107,86 +121,104 @@ def by_layer(records: Sequence[Record]) -> str:
     return "\n\n".join(tables)
 
 
-def intervals(records: Sequence[Record]) -> str:
-    """Every kind at its best layer, with the 95 % interval, a row a direction."""
-    rows = [["at its best layer", "layer", "value", "95 % interval", "chance"]]
-    for title, block in blocks(records):
-        rows.append([title, "", "", "", ""])
-        for key in dict.fromkeys((*kind(r).values(), r["source"], r["target"]) for r in block):
-            mine = [r for r in block if (*kind(r).values(), r["source"], r["target"]) == key]
-            best = max(mine, key=lambda r: r["value"])
-            name = f"  {best['source']} to {best['target']}, {label(best)}"
-            span = f"{percent(best.get('low'))} to {percent(best.get('high'))}"
-            cells = (percent(best["value"]), span, percent(best["chance"]))
-            rows.append([name, str(best["layer"]), *cells])
+def _cell(block: Sequence[Record], **wanted: Any) -> str:
+    sd = mean(block, "sd", **wanted)
+    return percent(mean(block, **wanted)) + (f" ({100 * sd:.1f})" if sd is not None else "")
+
+
+def _span(block: Sequence[Record], **wanted: Any) -> str:
+    low, high = (mean(block, end, **wanted) for end in ("low", "high"))
+    return "" if low is None else f"{percent(low)}-{percent(high)}"
+
+
+def at_best_layer(records: Sequence[Record]) -> str:
+    """Every kind at its best layer, a row a direction. The layer was chosen on the test items, and
+    the interval takes the choice into account."""
+    best = [r for r in records if r.metric == "best_layer"]
+    rows = [["best layer, chosen on the test items", "layer", "value", "95 % interval", "chance"]]
+    for metric, title in NAMES.items():
+        here = [r for r in best if r.get("of") == metric]
+        for pair in dict.fromkeys(frozenset((r.source, r.target)) for r in here):
+            block = [r for r in here if frozenset((r.source, r.target)) == pair]
+            rows.append([f"{title} ({block[0].n:,} {block[0].data})", "", "", "", ""])
+            for r in block:
+                name = f"  {r.source} to {r.target}, {label(r)}"
+                span = f"{percent(r.low)} to {percent(r.high)}"
+                rows.append([name, str(r.layer), percent(r.value), span, percent(r.chance)])
     return aligned(rows) if len(rows) > 1 else ""
 
 
 def matrices(records: Sequence[Record]) -> str:
     """CKA of every layer with every other one, and its correlation with retrieval."""
     tables = []
-    here = [r for r in records if r["metric"] == "cka_layers"]
-    for key in dict.fromkeys((r["source"], r["target"], r["model"]) for r in here):
-        block = [r for r in here if (r["source"], r["target"], r["model"]) == key]
-        columns = sorted({r["target_layer"] for r in block})
-        title = f"CKA x100, rows {key[0]}, columns {key[1]}, {key[2]}"
+    here = [r for r in records if r.metric == "cka_layers"]
+    for source, target, model in dict.fromkeys((r.source, r.target, r.model) for r in here):
+        block = [r for r in here if r.has(source=source, target=target, model=model)]
+        columns = sorted({r.get("target_layer") for r in block})
+        title = f"CKA x100, rows {source}, columns {target}, {label(block[0])}"
         rows = [[title, *(f"layer {n}" for n in columns)]]
         for layer in layers(block):
             values = [mean(block, layer=layer, target_layer=n) for n in columns]
             rows.append([f"  layer {layer}", *(percent(v) for v in values)])
         tables.append(aligned(rows))
     for r in records:
-        if r["metric"] == "cka_retrieval_correlation":
+        if r.metric == "cka_retrieval_correlation":
+            sd = r.get("sd")
             tables.append(
-                f"correlation of CKA with retrieval over {r['layers']} layers, "
-                f"{r['source']}-{r['target']}, {r['model']}: {r['value']:.2f}"
+                plain(
+                    f"correlation of CKA with retrieval over {r.get('layers')} layers, "
+                    f"{r.source}-{r.target}, {label(r)}: {r.value:.2f}"
+                    + (f" ({sd:.2f})" if sd is not None else "")
+                )
             )
     return "\n\n".join(tables)
 
 
 def checkpoints(records: Sequence[Record]) -> str:
     """The multilinguality score by step."""
-    here = [r for r in records if r["metric"] == "multilinguality"]
+    here = [r for r in records if r.metric == "multilinguality"]
     rows = [["multilinguality score", "their layers", "all layers"]]
-    for pair in dict.fromkeys((r["source"], r["target"]) for r in here):
-        for step in sorted({r["step"] for r in here}):
+    for source, target in dict.fromkeys((r.source, r.target) for r in here):
+        for step in sorted({r.step or 0 for r in here}):
             values = [
-                mean(here, source=pair[0], target=pair[1], step=step, layers=name)
+                mean(here, source=source, target=target, step=step, layers=name)
                 for name in ("theirs", "all")
             ]
             cells = ("-" if v is None else f"{v:.2f}" for v in values)
-            rows.append([f"  {'-'.join(pair)}, step {step:,}", *cells])
+            rows.append([f"  {source}-{target}, step {step:,}", *cells])
     return aligned(rows) if len(rows) > 1 else ""
 
 
 def compare(runs: Mapping[str, Sequence[Sequence[Record]]]) -> str:
-    """A row a setting: mean (standard deviation over seeds) at the best layer of each metric, then
-    the untrained model and chance. `runs`: setting -> records by seed."""
-    rows = [["best layer, P@1 %", *(COMPARED.values()), "seeds"]]
+    """A row a setting: mean (standard deviation over seeds) at the best layer of each metric and
+    run, chosen on its test items; then the untrained model and chance. `runs`: setting -> records
+    by seed."""
+    rows = [["best layer on the test items, P@1 %", *(COMPARED.values()), "seeds"]]
     for name, seeds in runs.items():
-        cells = [_spread([best_layer(r, m, **AS_IS)[1] for r in seeds]) for m in COMPARED]
+        cells = [_over_seeds([best_layer(r, m, **AS_IS)[1] for r in seeds]) for m in COMPARED]
         rows.append([f"  {name}", *cells, str(len(seeds))])
     everything = [records for seeds in runs.values() for records in seeds]
     untrained = {**AS_IS, "model": "untrained"}
-    cells = [_spread([best_layer(r, m, **untrained)[1] for r in everything]) for m in COMPARED]
+    cells = [_over_seeds([best_layer(r, m, **untrained)[1] for r in everything]) for m in COMPARED]
     rows.append(["  untrained", *cells, str(len(everything))])
     chance = [mean(sum(map(list, everything), []), "chance", metric=m) for m in COMPARED]
     rows.append(["  chance", *(percent(c) for c in chance), ""])
     return aligned(rows)
 
 
-def _spread(values: Sequence[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.1f} ({100 * deviation:.1f})"
+def _over_seeds(values: Sequence[float]) -> str:
+    """Mean (standard deviation); of a single seed its value alone."""
+    spread = f" ({100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""
+    return percent(statistics.fmean(values)) + spread
 
 
 def perplexities(records: Sequence[Record]) -> str:
     """Held-out perplexity beside the baselines, a row a language."""
     rows = [["held-out perplexity", "model", "bigram", "unigram"]]
     for r in records:
-        if r["metric"] == "perplexity":
-            numbers = (f"{r[k]:,.1f}" for k in ("value", "bigram", "unigram"))
-            rows.append([f"  {r['source']}", *numbers])
+        if r.metric == "perplexity":
+            numbers = (f"{r.get(k):,.1f}" for k in ("value", "bigram", "unigram"))
+            rows.append([f"  {r.source}", *numbers])
     return aligned(rows) if len(rows) > 1 else ""
 
 
@@ -196,10 +228,15 @@ def percent(value: float | None) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns lined up: the first to the left, the others to the right."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
-    for row in rows:
-        first, *rest = (cell for cell in row)
+    for first, *rest in rows:
         cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Characters that would command a terminal, in names that come from elsewhere, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

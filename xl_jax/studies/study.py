@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
+from xl_jax.analysis import record
+from xl_jax.analysis.record import Record
 from xl_jax.errors import InputError
 from xl_jax.json_files import plain, read_json, write_json
 
@@ -58,10 +59,9 @@ class StudyRun:
     def log(self) -> Path:
         return self.folder.with_suffix(".log")
 
-    def records(self) -> list[dict[str, Any]]:
-        """The tidy records of a finished run."""
-        paths = sorted((self.folder / "eval").glob("*.json"))
-        return [r for path in paths for r in read_json(path)["records"]]
+    def records(self) -> list[Record]:
+        """The records of a finished run. Raises InputError: a damaged file."""
+        return record.read_all(sorted((self.folder / "eval").glob("*.json")))
 
 
 class StudyFolder:
@@ -110,9 +110,9 @@ class StudyFolder:
                 done(run)
         return failed
 
-    def records(self) -> dict[str, list[list[dict[str, Any]]]]:
+    def records(self) -> dict[str, list[list[Record]]]:
         """setting -> records of each finished seed; settings without one are left out."""
-        found: dict[str, list[list[dict[str, Any]]]] = {}
+        found: dict[str, list[list[Record]]] = {}
         for run in self.runs:
             if self.state[run.name] == "done":
                 found.setdefault(run.setting, []).append(run.records())

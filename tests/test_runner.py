@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from xl_jax.analysis.procrustes import load
+from xl_jax.analysis.record import Record
 from xl_jax.config import Batch, Config, Data, EvalOptions, Model, Optim, Vocab
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import Probe as Probed
+from xl_jax.evaluate import items
+from xl_jax.evaluate.context import Context
+from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.mapped_transfer import through_map
+from xl_jax.evaluate.maps import sentence_maps
+from xl_jax.evaluate.pairs import sentence_files
 from xl_jax.evaluate.runner import measure
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.runs import run_directory
@@ -69,12 +74,8 @@ def same(place: Path) -> Run:
     return untrained(place, "all_shared")
 
 
-def values(records: list[dict[str, Any]], metric: str, **wanted: Any) -> list[float]:
-    found = [
-        r["value"]
-        for r in records
-        if r["metric"] == metric and all(r.get(k) == v for k, v in wanted.items())
-    ]
+def values(records: list[Record], metric: str, **wanted: Any) -> list[float]:
+    found = [r.value for r in records if r.has(metric=metric, **wanted)]
     assert found, (metric, wanted)
     return found
 
@@ -91,22 +92,23 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
     assert max(values(apart, "multilinguality", step=2)) < 0.3
     assert max(values(apart, "cka", model="trained", layer=2)) < 0.9
     for r in found:
-        if r["metric"] in ("sentence_retrieval", "word_alignment", "cka"):
-            assert r["low"] <= r["value"] + 1e-6 and r["value"] - 1e-6 <= r["high"]
-            assert 0 < r["chance"] < 1 and r["n"] == 40 or r["metric"] == "word_alignment"
+        if r.metric in ("sentence_retrieval", "word_alignment", "cka"):
+            assert r.low <= r.value + 1e-6 and r.value - 1e-6 <= r.high
+            assert 0 < r.chance < 1
+            assert r.n == (len(same.data.gold["a"]) if r.metric == "word_alignment" else 40)
     score = next(
         r
         for r in measure(untrained(place, "all_private"), ("twins",)).records
-        if r["metric"] == "multilinguality" and r["layers"] == "all" and r["step"] == 2
+        if r.has(metric="multilinguality", layers="all", step=2)
     )
-    assert score["low"] < score["value"] < score["high"] < score["low"] + 0.2
+    assert score.low < score.value < score.high < score.low + 0.2
 
 
-def test_answers_are_kept_one_file_a_question(same: Run) -> None:
+def test_records_are_kept_one_file_a_request(same: Run) -> None:
     own = measure(same, ("translation",))
     assert own.files == [same.folder / "eval/translation.json"]
-    other = measure(same, ("translation",), asked=EvalOptions(words=20))
-    assert other.files != own.files and other.records[0]["n"] == 20
+    other = measure(same, ("translation",), options=EvalOptions(words=20))
+    assert other.files != own.files and other.records[0].n == 20
     written = json.loads(own.files[0].read_text())
     written["records"] = written["records"][:1]
     own.files[0].write_text(json.dumps(written))
@@ -115,7 +117,7 @@ def test_answers_are_kept_one_file_a_question(same: Run) -> None:
 
 
 def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> None:
-    """The other run is the same network with its states turned: its embeddings and weights are not
+    """The other run is the same network with its states rotated: its embeddings and weights are not
     equal, but a map from sentences of one half finds the other half."""
     lines = [
         " ".join(same.data.vocabulary.piece("a", int(p)) for p in line).replace("▁", "")
@@ -124,21 +126,24 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> No
     (place / "map").write_text("\n".join(lines[:30]) + "\n")
     (place / "test").write_text("\n".join(lines[30:]) + "\n")
     files = f"{place}/map,{place}/map", f"{place}/test,{place}/test"
-    asked = EvalOptions(map=files[0], pairs=files[1])
-    found = measure(same, ("retrieval",), asked=asked).records
+    options = EvalOptions(map=files[0], pairs=files[1])
+    found = measure(same, ("retrieval",), options=options).records
     assert min(values(found, "sentence_retrieval", model="trained", map="procrustes")) > 0.9
     drawn = values(found, "sentence_retrieval", model="trained", map="random")
     assert sum(drawn) / len(drawn) < 0.4
-    assert {r["criterion"] for r in found} == {"cosine", "csls"}
+    assert {r.get("criterion") for r in found} == {"cosine", "csls"}
     apart = untrained(place, "all_private")
-    measure(apart, ("retrieval",), asked=asked)
+    measure(apart, ("retrieval",), options=options)
     kept = sorted(apart.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
     assert [x.name for x in kept] == ["layer_0.npz", "layer_1.npz", "layer_2.npz"]
-    maps = Probed(apart, None, asked, lambda _: None).maps("trained", "a", "t")["procrustes"]
-    for i, turned in enumerate(map(load, kept)):
+    context = Context(apart, None, options, lambda _: None)
+    pairs = items.map_sentences(context, "a", "t")
+    assert pairs is not None
+    maps = sentence_maps(context, "a", "t", pairs, ("trained", "trained"))["procrustes"]
+    for i, learnt in enumerate(map(load, kept)):
         for j, expected in enumerate(maps):
-            assert np.allclose(turned.rotation, expected.rotation, atol=1e-5) == (i == j)
-            assert np.allclose(turned.source_mean, expected.source_mean, atol=1e-5) == (i == j)
+            assert np.allclose(learnt.rotation, expected.rotation, atol=1e-5) == (i == j)
+            assert np.allclose(learnt.source_mean, expected.source_mean, atol=1e-5) == (i == j)
 
 
 def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) -> None:
@@ -148,13 +153,12 @@ def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) 
         (place / folder).mkdir()
         (place / folder / "x").write_text("\n".join(some) + "\n")
         specs.append(f"{place}/{folder}/x,{place}/{folder}/x")
-    probed = Probed(same, None, EvalOptions(pairs=specs[0]), lambda _: None)
+    encoders = Encoders(same)
     found = []
     for spec in specs:
-        probed.config = EvalOptions(pairs=spec)
-        pairs = probed.sentences("a", "t")
-        assert pairs is not None and pairs.name == "x"
-        found.append(probed.vectors("trained", "a", "t", pairs)[0])
+        pairs = sentence_files(same.data, "a", "t", spec)
+        assert pairs.name == "x"
+        found.append(encoders.sentences("trained", "a", pairs.source))
     assert not np.allclose(*found)
 
 
@@ -162,20 +166,20 @@ def test_a_changed_file_is_measured_anew(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     for n in (5, 7):
         (place / "changed").write_text("\n".join(lines[:n]) + "\n")
-        asked = EvalOptions(pairs=f"{place}/changed,{place}/changed")
-        assert {r["n"] for r in measure(same, ("retrieval",), asked=asked).records} == {n}
+        options = EvalOptions(pairs=f"{place}/changed,{place}/changed")
+        assert {r.n for r in measure(same, ("retrieval",), options=options).records} == {n}
 
 
 def test_sentences_are_found_among_further_candidates(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     (place / "few").write_text("\n".join(lines[:10]) + "\n")
     pairs = f"{place}/few,{place}/few"
-    asked = EvalOptions(pairs=pairs, candidates=f"{place}/text.txt", layers=(1,))
-    found = measure(same, ("retrieval",), asked=asked).records
-    assert {r["layer"] for r in found} == {1}
-    ways = {(r["target"], r["candidates"], r["n"]) for r in found}
+    options = EvalOptions(pairs=pairs, candidates=f"{place}/text.txt", layers=(1,))
+    found = measure(same, ("retrieval",), options=options).records
+    assert {r.layer for r in found} == {1}
+    ways = {(r.target, r.get("candidates"), r.n) for r in found}
     assert ways == {("t", 10 + len(lines), 10)}
-    assert {round(1 / r["chance"]) for r in found} == {10 + len(lines)}
+    assert {round(1 / r.chance) for r in found} == {10 + len(lines)}
     exact = values(found, "sentence_retrieval", model="trained", centred=False, criterion="cosine")
     copies = np.mean([1 / (1 + lines.count(line)) for line in lines[:10]])  # equal vectors: a draw
     assert exact == pytest.approx([copies])
@@ -189,39 +193,39 @@ def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, sa
     assert len(single_pieces(same.data.vocabulary, "a").keys() & set(words)) >= 8
     (place / "train").write_text("".join(f"{w} {w}\n" for w in words))  # too few for a share
     (place / "test").write_text("".join(f"{w} {w}\n" for w in words[1::2]))
-    asked = EvalOptions(
+    options = EvalOptions(
         map_dictionary=str(place / "train"), dictionary=str(place / "test"), text=200, types=60
     )
-    found = measure(same, ("induction",), asked=asked).records
+    found = measure(same, ("induction",), options=options).records
     for vectors in ("static", "contextual"):
         learnt = values(found, "dictionary_induction", vectors=vectors, map="procrustes", at=1)
         assert min(learnt) == 1.0
         drawn = values(found, "dictionary_induction", vectors=vectors, map="random", at=1)
         assert sum(drawn) / len(drawn) < 0.5
-    assert {r["layer"] for r in found if r["vectors"] == "contextual"} == {0, 1, 2}
+    assert {r.layer for r in found if r.has(vectors="contextual")} == {0, 1, 2}
     (place / "test").write_text("nowhere nulle\n")
     with pytest.raises(InputError, match="0 of its 1 source words are covered.*'nowhere nulle'"):
-        measure(same, ("induction",), asked=dataclasses.replace(asked, types=50))
+        measure(same, ("induction",), options=dataclasses.replace(options, types=50))
 
 
 def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, same: Run) -> None:
     wide = untrained(place, "all_shared", width=24)
     (place / "pairs").write_text("\n".join(f"{i} {i % 7}" for i in range(12)) + "\n")
     files = f"{place}/pairs,{place}/pairs"
-    asked = EvalOptions(source="a", target="t", pairs=files)
-    found = measure(same, ("cka",), other=wide, asked=asked).records
+    options = EvalOptions(source="a", target="t", pairs=files)
+    found = measure(same, ("cka",), other=wide, options=options).records
     assert all(0 <= v <= 1 for v in values(found, "cka"))
     with pytest.raises(InputError, match="spaces of width 24 and 16"):
-        measure(same, ("retrieval",), other=wide, asked=dataclasses.replace(asked, map=files))
+        measure(same, ("retrieval",), other=wide, options=dataclasses.replace(options, map=files))
 
 
 def test_refused_with_the_reason(same: Run) -> None:
     with pytest.raises(InputError, match="layer 3: the encoders have layers 0 to 2"):
-        measure(same, ("retrieval",), asked=EvalOptions(layers=(1, 3)))
+        measure(same, ("retrieval",), options=EvalOptions(layers=(1, 3)))
     with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
         measure(same, ("retrival",))
     with pytest.raises(InputError, match="unknown language in .*'fr'"):
-        measure(same, ("retrieval",), asked=EvalOptions(target="fr"))
+        measure(same, ("retrieval",), options=EvalOptions(target="fr"))
 
 
 def test_a_map_of_linked_words_is_the_identity_between_identical_views(
@@ -233,21 +237,22 @@ def test_a_map_of_linked_words_is_the_identity_between_identical_views(
     (place / "links").write_text("\n".join(links) + "\n")
     files = f"{place}/words,{place}/words"
     said: list[str] = []
-    probe = Probed(same, None, EvalOptions(map=files, links=f"{place}/links"), said.append)
-    maps = word_maps(probe, "a", "t")
+    options = EvalOptions(map=files, links=f"{place}/links")
+    context = Context(same, None, options, said.append)
+    maps = word_maps(context, "a", "t")
     words = sum(len(line.split()) for line in lines)
     told = next(x for x in said if x.startswith("word pairs: "))
     assert 0.9 * words < int(told.split()[2]) <= words
     width = same.config.model.width
-    for turned in maps["procrustes"]:
-        weights, offset = turned.affine()
+    for learnt in maps["procrustes"]:
+        weights, offset = learnt.affine()
         np.testing.assert_allclose(weights, np.eye(width), atol=1e-3)
         np.testing.assert_allclose(offset, np.zeros(width), atol=1e-3)
     for drawn in maps["random"]:
         assert np.abs(drawn.affine()[0] - np.eye(width)).max() > 0.3
     (place / "links").write_text("\n".join(["0-99", *links[1:]]) + "\n")
     with pytest.raises(InputError, match="links:1: '0-99' is no link"):
-        word_maps(probe, "a", "t")
+        word_maps(context, "a", "t")
 
 
 def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
@@ -264,16 +269,17 @@ def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
         task="ner", train=data, dev=data, test=data, encoders=("trained", "untrained"), batch=(4,),
         lr=(1e-2,), best=1, epochs=4, dropout=0.0, new_layers=1,
     )  # fmt: skip
-    asked = EvalOptions(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
-    records, path = through_map(Probed(same, None, asked, lambda _: None), tuning, lambda _: None)
+    options = EvalOptions(map=f"{place}/words,{place}/words", links=f"{place}/links", layers=(1,))
+    context = Context(same, None, options, lambda _: None)
+    records, path = through_map(context, tuning, lambda _: None)
     assert len(json.loads(path.read_text())["records"]) == len(records)
     for model in ("trained", "untrained"):
         f1 = {
-            (r["target"], r["map"]): r
+            (r.target, r.get("map")): r
             for r in records
-            if (r["kind"], r["metric"], r["model"]) == ("result", "f1", model)
+            if r.has(kind="result", metric="f1", model=model)
         }
         assert list(f1) == [("a", "none"), ("t", "none"), ("t", "procrustes"), ("t", "random")]
-        source, own, mapped, drawn = (r["value"] for r in f1.values())
+        source, own, mapped, drawn = (r.value for r in f1.values())
         assert source == own > 0.6 and mapped == pytest.approx(own, abs=0.03) and drawn < own
-        assert all(r["low"] <= r["value"] <= r["high"] for r in f1.values())
+        assert all(r.low <= r.value <= r.high for r in f1.values())
