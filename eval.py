@@ -95,15 +95,15 @@ config_flags.fix_config("a run is measured as it was trained; set --probe.* and 
 
 
 def main() -> None:
+    from xl_jax.evaluate.runner import USUAL, check_tasks, measure
+    from xl_jax.report.run import show
     from xl_jax.runs.run_directory import load
 
+    check_tasks(TASK.value)
     run = load(config_flags.workdir())
     other = load(Path(OTHER.value)) if OTHER.value else None
     if [task for task in TASK.value if task in TRANSFER]:
         return transfer(run, other)
-    from xl_jax.evaluate.runner import USUAL, measure
-    from xl_jax.report.run import show
-
     found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
     show(found.records, found.title, found.figure, details=True)
 

@@ -4,7 +4,7 @@ A task is a function from a context to records. They are written to eval/TASK.js
 eval/TASK-DIGEST.json where other data or options are requested than the run's own config has.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ def measure(
     Raises:
       InputError: an unknown task or language, a missing file, no checkpoint; nothing to measure on.
     """
-    check_tasks(tasks)
+    check_tasks(tasks, TASKS)
     context = Context(run, other, options, log)
     own = options in (None, run.config.probe) and other is None
     ending = "" if own else f"-{_digest(context)}"
@@ -113,11 +113,11 @@ def measure(
     return measured
 
 
-def check_tasks(tasks: Sequence[str]) -> None:
-    """Raises InputError: an unknown task; names all of them, those with training too."""
+def check_tasks(tasks: Sequence[str], known: Iterable[str] = (*TASKS, *TRANSFER)) -> None:
+    """Raises InputError: a task that is not `known`; by default also those with training are."""
     for task in tasks:
-        if task not in TASKS:
-            raise unknown("task", task, [*TASKS, *TRANSFER])
+        if task not in known:
+            raise unknown("task", task, known)
 
 
 def _finished(path: Path, context: Context) -> list[Record]:
