@@ -29,6 +29,7 @@ from xl_jax.config import (
 )
 from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.errors import InputError
+from xl_jax.evaluate.runner import measure
 from xl_jax.pretrain.loop import check_room, prefetch, pretrain, summarise
 from xl_jax.report.run import show
 from xl_jax.rules import leaf_paths
@@ -192,23 +193,28 @@ def test_no_run_and_unknown_languages_are_errors(place: Path, whole: tuple[Run, 
         whole[0].language("de")
 
 
-def test_show_writes_records_a_table_and_a_figure(
+def test_measuring_writes_records_a_table_and_a_figure(
     whole: tuple[Run, State], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = whole[0]
-    show(run)
+    found = measure(run)
+    show(found.records, found.title, found.figure)
     said = capsys.readouterr().out
     assert "word translation, P@1 % (a-b, 40 gold words)  layer 0  layer 1  layer 2" in said
-    assert "held-out perplexity" in said and (run.folder / "layers.png").stat().st_size > 10_000
-    records = json.loads((run.folder / "eval" / "translation.json").read_text())["records"]
+    assert "held-out perplexity" in said and found.figure == run.folder / "layers.png"
+    assert found.figure.stat().st_size > 10_000
+    written = json.loads((run.folder / "eval" / "translation.json").read_text())["records"]
+    records = [r for r in written if r["metric"] == "word_translation"]
     assert len(records) == 2 * 3 * 2 * 2  # models, layers, raw or centred, directions
-    assert [r["chance"] for r in records] == pytest.approx([1 / 40] * len(records))
-    assert {r["n"] for r in records} == {40}
-    written = (run.folder / "eval" / "cka.json").stat().st_mtime_ns
-    show(run)
-    assert (run.folder / "eval" / "cka.json").stat().st_mtime_ns == written
+    best = [r for r in written if r["metric"] == "best_layer"]
+    assert len(best) == 2 * 2 * 2 and {r["chosen_on"] for r in best} == {"test items"}
+    assert [r["chance"] for r in written] == pytest.approx([1 / 40] * len(written))
+    assert {r["n"] for r in written} == {40}
+    time = (run.folder / "eval" / "cka.json").stat().st_mtime_ns
+    measure(run)
+    assert (run.folder / "eval" / "cka.json").stat().st_mtime_ns == time
     with pytest.raises(InputError, match="unknown task 'retreival': did you mean 'retrieval'"):
-        show(run, ["retreival"])
+        measure(run, ["retreival"])
 
 
 def test_summaries_divide_sums_once() -> None:
