@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -33,7 +34,7 @@ def parse_only() -> None:
         try:
             flags_parser(sys.argv)
         except InputError as error:
-            if "Missing value for flag" in str(error):  # a flag that is only named
+            if re.search("Missing value for flag|: write --", str(error)):  # it is only named
                 raise SystemExit(0) from error
             raise
         if module := sys.modules.get("xl_jax.config_flags"):

@@ -162,7 +162,7 @@ CONFIG.define()
 
 
 def define_workdir() -> None:
-    cli.define_folder("workdir", "Run directory (default: runs/NAME_OFCONFIG).")
+    cli.define_folder("workdir", "Run directory (default: runs/NAME_OF_CONFIG).")
 
 
 def define_tuning() -> None:
