@@ -17,6 +17,7 @@ import pytest
 
 from tools import draw_masks, tables
 from tools.benchmarks import record
+from xl_jax.analysis.record import Record
 from xl_jax.config import Config
 from xl_jax.config.finetune import Tuning
 from xl_jax.report.tables import by_layer
@@ -245,7 +246,9 @@ def recorded() -> set[str]:
             if isinstance(value, int | float):
                 found |= {f"{abs(x):,.{n}f}" for x in (value, 100 * value) for n in (1, 2)}
         if any(r.get("metric") == "sentence_retrieval" for r in records):
-            found |= set(re.findall(r"\d+\.\d+", by_layer(records)))  # means of both directions
+            found |= set(
+                re.findall(r"\d+\.\d+", by_layer(list(map(Record.from_json, records))))
+            )  # means of both directions
     return found
 
 

@@ -48,6 +48,12 @@ def test_no_arrow_upward(modules):
     assert [(a, b) for a, b, upper, lower in rooms if place[lower] > place[upper]] == []
 
 
+def test_reports_only_render(modules):
+    """They take records; what opens runs, trains or measures is not theirs."""
+    rooms = architecture.room_graph(modules)
+    assert rooms["report"] <= {"analysis", *architecture.GROUND}
+
+
 def test_the_package_knows_nothing_of_what_uses_it():
     users = {"configs", "tools", "tests", "train", "eval"}
     for name, path in architecture.sources(PACKAGE).items():
