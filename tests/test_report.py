@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import matplotlib.text
-from matplotlib.figure import Figure
+import pytest
 
 from xl_jax.analysis.record import Record
+from xl_jax.errors import InputError
 from xl_jax.report import figures, run, tables
 
 
@@ -143,18 +143,14 @@ def test_names_command_no_terminal_and_no_formula(tmp_path: Path, capsys: Any) -
 
 
 def test_figures_are_drawn_as_png_and_pdf(tmp_path: Path) -> None:
-    figures.draw(RECORDS, "title", tmp_path / "layers.png")
+    figures.plot_layers([r.to_json() for r in RECORDS], tmp_path / "layers.png", "title")
     figures.compare({"shared": [seed(0.9)]}, "title", tmp_path / "compare.png")
     for name in ("layers", "compare"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_figure_names_its_pair_and_tells_its_lines_apart(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure))
+def test_a_figure_names_its_pair_and_tells_its_lines_apart() -> None:
     ways: list[dict[str, Any]] = [
         {"centred": centred, "map": kind, "criterion": criterion}
         for centred, kind in ((False, None), (True, None), (False, "procrustes"), (False, "random"))
@@ -166,8 +162,7 @@ def test_a_figure_names_its_pair_and_tells_its_lines_apart(
         for model in ("trained", "untrained", "untrained target")
         for layer in (0, 1)
     ]
-    figures.draw(rows, "title", tmp_path / "x.png")
-    (axis,) = drawn[0].axes
+    (axis,) = figures.by_layer(rows, "title").axes
     assert axis.get_title() == "sentence retrieval, P@1 %\nen-fr, 100 gold words"
     lines = axis.get_lines()[:-1]  # the last one is chance
     assert len(lines) == 4 * 2 * 3
@@ -178,7 +173,11 @@ def test_a_figure_names_its_pair_and_tells_its_lines_apart(
 
     assert len({repr(look(line)) for line in lines}) == len(lines)
     legend = axis.get_legend()
-    assert isinstance(legend.get_texts()[0], matplotlib.text.Text)
     length = legend.handlelength * legend.get_texts()[0].get_fontsize()
     dashes = max(sum(line._dash_pattern[1] or ()) for line in legend.get_lines())
     assert length > 1.5 * dashes  # a whole period of every pattern is seen
+
+
+def test_records_without_layers_are_no_figure() -> None:
+    with pytest.raises(InputError, match="none of the 1 records is a value by layer"):
+        figures.plot_layers([{"metric": "perplexity", "value": 3.0}])

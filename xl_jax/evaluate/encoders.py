@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from xl_jax.analysis.features import Extractor
 from xl_jax.devices.mesh import one_device
+from xl_jax.errors import unknown
 from xl_jax.evaluate.vector_cache import VectorCache
 from xl_jax.model.sharing import Params
 from xl_jax.rng import Purpose, generator
@@ -21,6 +22,7 @@ from xl_jax.training.step import init_state, state_shapes
 
 Views = dict[str, Any]  # language -> its ordinary parameter tree
 RANDOM = ("random 1", "random 2", "random 3")
+WEIGHTS = ("trained", "untrained", *RANDOM)
 
 
 class Encoders:
@@ -40,6 +42,11 @@ class Encoders:
     @property
     def last_layer(self) -> int:
         return self.run.config.model.layers
+
+    def check_weights(self, weights: str) -> None:
+        """Raises InputError: other weights than those listed above."""
+        if weights not in WEIGHTS:
+            raise unknown("weights of an encoder", weights, WEIGHTS)
 
     def views(self, weights: str) -> Views:
         """Every language's view under these weights."""

@@ -10,6 +10,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from xl_jax.analysis.record import Record
+from xl_jax.errors import InputError
 from xl_jax.report.tables import (
     AS_IS,
     COMPARED,
@@ -43,7 +44,27 @@ WAYS: dict[Any, tuple[Any, str]] = {
 LEGEND: dict[str, Any] = dict(frameon=False, fontsize=7, handlelength=4)
 
 
-def draw(records: Sequence[Record], title: str, path: Path) -> None:
+def plot_layers(
+    rows: Sequence[Mapping[str, Any]], path: str | Path | None = None, title: str = ""
+) -> Figure:
+    """The figure of records as `xl_jax.load(...).records()` gives them, or of some of them.
+
+    Args:
+      path: a .png to write; a .pdf of the same name is written beside it.
+
+    Raises:
+      InputError: none of the records has a layer.
+    """
+    records = [Record.from_json(row) for row in rows]
+    if not blocks(records):
+        raise InputError(f"none of the {len(records)} records is a value by layer")
+    figure = by_layer(records, title)
+    if path is not None:
+        save(figure, Path(path))
+    return figure
+
+
+def by_layer(records: Sequence[Record], title: str) -> Figure:
     """What there is of these: values by layer, matrices of CKA, curves over checkpoints."""
     shown = blocks(records)
     grids = _matrices(records)
@@ -52,7 +73,7 @@ def draw(records: Sequence[Record], title: str, path: Path) -> None:
     figure = Figure(figsize=(4.6 * panels, 4))
     axes = list(figure.subplots(1, panels, squeeze=False)[0])
     for axis, block in zip(axes, shown, strict=False):
-        _by_layer(axis, block)
+        _panel(axis, block)
     for axis, (name, grid) in zip(axes[len(shown) :], grids, strict=False):
         image = axis.imshow(grid, vmin=0, vmax=1, origin="lower", cmap="viridis")
         axis.set(xlabel="layer of the target", ylabel="layer of the source")
@@ -61,24 +82,29 @@ def draw(records: Sequence[Record], title: str, path: Path) -> None:
     if curves:
         _curves(axes[-1], curves)
     figure.suptitle(plain(title), fontsize=10)
-    save(figure, path)
+    lay_out(figure)
+    return figure
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes `path`, a .png, and the .pdf beside it."""
+def lay_out(figure: Figure) -> None:
+    """Legends below the axes, which keep their height; names as they are written."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a dollar sign in a name is no formula
     legends = figure.findobj(Legend)
-    for legend in legends:  # below the axes, which keep their height
+    for legend in legends:
         legend.set_in_layout(False)
     figure.tight_layout()
     for legend in legends:
         legend.set_in_layout(True)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes `path`, a .png, and the .pdf beside it."""
     figure.savefig(path, dpi=130, bbox_inches="tight")
     figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
 
 
-def _by_layer(axis: Any, block: Block) -> None:
+def _panel(axis: Any, block: Block) -> None:
     """Value by layer with its interval (of both directions: their mean), a line a kind, chance."""
     columns = layers(block.records)
     for first in kinds(block.records):
@@ -171,4 +197,5 @@ def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Pa
     axes[0][0].invert_yaxis()
     axes[0][1].legend(**{**LEGEND, "fontsize": 8, "loc": "lower right"})
     figure.suptitle(plain(title), fontsize=10)
+    lay_out(figure)
     save(figure, path)

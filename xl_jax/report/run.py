@@ -20,5 +20,5 @@ def show(records: Sequence[Record], title: str, figure: Path, details: bool = Fa
     for text in filter(None, texts):
         print(f"\n{text}")
     if tables.layers(records):
-        figures.draw(records, title, figure)
+        figures.save(figures.by_layer(records, title), figure)
         print(f"\nfigure: {figure}")

@@ -125,4 +125,5 @@ def draw(records: Sequence[Record], path: Path) -> None:
         axis.set_title(f"{SHOWN[metric]} %\n{plain(one.source)} to others", fontsize=9)
         axis.set(xlabel="layer (0 = embeddings)")
         figures.finish(axis)
+    figures.lay_out(figure)
     figures.save(figure, path)
