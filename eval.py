@@ -129,7 +129,8 @@ def transfer(run: Any, other: Any) -> None:
     from xl_jax.analysis.record import Record
     from xl_jax.evaluate.context import Context
     from xl_jax.evaluate.mapped_transfer import through_map
-    from xl_jax.finetune.transfer import Transfer, test_specs
+    from xl_jax.finetune.request import test_specs
+    from xl_jax.finetune.transfer import Transfer
     from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
 
@@ -158,7 +159,7 @@ def transfer(run: Any, other: Any) -> None:
             path = grid.folder.with_suffix(".json")
     except Interrupted as stop:
         print(stop, file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop.code)
     print(f"records: {path}")
 
 

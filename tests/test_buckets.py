@@ -1,12 +1,21 @@
 """Batches of nearly equal length: every item once an epoch, little padding, few shapes."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from xl_jax.errors import InputError
-from xl_jax.finetune.buckets import Bucket, bucket_of, in_batches, make_buckets, make_plan, steps_of
+from xl_jax.finetune.buckets import (
+    Bucket,
+    bucket_of,
+    in_batches,
+    make_buckets,
+    make_plan,
+    steps_of,
+    widened,
+)
 from xl_jax.tasks.rows import Rows
 
 
@@ -30,8 +39,16 @@ def test_buckets_are_the_cheapest_shapes() -> None:
     assert found == (Bucket(1, 4, 2), Bucket(1, 20, 10))
     assert make_buckets([rows(sizes + [18])], batch=1) == found
     assert make_buckets([rows(sizes)], batch=40) == (Bucket(1, 20, 10),)  # too few batches
-    longer = make_buckets([rows(sizes), rows([70])], batch=1)
+    longer = make_buckets([rows(sizes), rows([70])], batch=1)  # train and dev
     assert longer == (*found, Bucket(3, 32, 35))  # another set's item, in three windows
+
+
+def test_other_sets_are_read_in_wider_copies_of_the_buckets() -> None:
+    found = make_buckets([rows([4] * 40 + [20] * 40)], batch=1)
+    assert widened(found, rows([4, 3, 20])) == found
+    wordy = dataclasses.replace(rows([4, 20]), word_starts=np.asarray([0, 4, 15], np.int32))
+    assert widened(found, wordy) == (Bucket(1, 4, 8), Bucket(1, 20, 16))
+    assert widened(found, rows([70])) == (*found, Bucket(3, 32, 40))
 
 
 def test_sets_of_different_row_lengths_are_refused() -> None:

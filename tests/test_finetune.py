@@ -1,6 +1,7 @@
 """The fine-tuning loop: what moves and what does not, how often it is compiled, how it resumes."""
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_resumed_is_uninterrupted_to_the_bit(
     """Stopped in the middle of the second epoch, and at the very end."""
     for call in (4, 6):
         calls = iter(range(1, 100))
-        pressed = property(lambda _, n=call, c=calls: next(c) >= 2 * n - 1, lambda *_: None)
+        pressed = property(lambda _, n=call, c=calls: next(c) >= n, lambda *_: None)
         with monkeypatch.context() as patch:
             patch.setattr(CtrlC, "pressed", pressed, raising=False)
             with pytest.raises(Interrupted, match="stopped at step .*, saved; the same command"):
@@ -105,6 +106,38 @@ def test_resumed_is_uninterrupted_to_the_bit(
         assert leaf_digests(resumed.state) == leaf_digests(whole.state)
         assert leaf_digests(resumed.best) == leaf_digests(whole.best)
         assert (resumed.best_score, resumed.best_epoch) == (whole.best_score, whole.best_epoch)
+
+
+def test_a_damaged_save_is_named_and_the_setting_starts_again(
+    made: Any, whole: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flips in the arrays, in their digests, and in what the checkpoint says of itself."""
+    calls = iter(range(1, 100))
+    with monkeypatch.context() as patch:
+        pressed = property(lambda _: next(calls) >= 4, lambda *_: None)
+        patch.setattr(CtrlC, "pressed", pressed, raising=False)
+        with pytest.raises(Interrupted):
+            fit(made, tmp_path / "saved", ONE)
+    saved = tmp_path / "saved" / ONE.name / "progress"
+    files = [max(saved.rglob("d/*"), key=lambda x: x.stat().st_size)]
+    files += [*saved.glob("*/digests/metadata"), *saved.glob("*/_CHECKPOINT_METADATA")]
+    assert len(files) == 3
+    for i, file in enumerate(files):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / "saved", folder)
+        copy = folder / file.relative_to(tmp_path / "saved")
+        content = bytearray(copy.read_bytes())
+        content[len(content) // 2] ^= 4
+        copy.write_bytes(content)
+        found, _, leaves, _ = made
+        moved = {p: x for p, x in leaves.items() if p not in FROZEN}
+        said: list[str] = []
+        again = Fit(found, ONE, moved, folder / ONE.name, said.append)
+        if file.name != "_CHECKPOINT_METADATA":  # which only tells times
+            assert int(again.state.step) == 0 and said[-1].endswith(f"{ONE.name} starts again")
+        again.checkpoints.close()
+    (after,) = fit(made, tmp_path / "0", ONE)
+    assert leaf_digests(after.best) == leaf_digests(whole.best)
 
 
 def test_settings_at_once_are_those_one_by_one(made: Any, whole: Fit, tmp_path: Path) -> None:
@@ -140,6 +173,8 @@ def test_each_part_has_its_learning_rate(made: Any) -> None:
     ("kind", "warmup", "expected"),
     [
         ("linear", 0.2, [0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+        ("linear", 0.4, [0.25, 0.5, 0.75, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
+        ("linear", 0.99, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
         ("linear", 0.0, [1.0, 1.0, 8 / 9, 7 / 9, 6 / 9, 5 / 9, 4 / 9, 3 / 9, 2 / 9, 1 / 9]),
         ("constant", 0.2, [0.5] + [1.0] * 9),
         ("constant", 0.0, [1.0] * 10),
@@ -147,7 +182,7 @@ def test_each_part_has_its_learning_rate(made: Any) -> None:
 )
 def test_schedules(kind: str, warmup: float, expected: list[float]) -> None:
     share = schedule(Tuning(schedule=kind, warmup=warmup), steps=10)
-    assert [float(share(i)) for i in range(10)] == pytest.approx(expected)
+    assert [float(share(i)) for i in range(10)] == pytest.approx(expected, abs=1e-7)
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_setting(made: Any, tmp_path: Path) -> None:

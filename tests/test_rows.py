@@ -45,18 +45,18 @@ def test_a_long_sentence_becomes_windows_that_overlap_by_half() -> None:
     rows = one([1] * 9, length=8)
     pieces = [10 + 100 * i for i in range(9)]
     assert rows.tokens.tolist() == [BOS, *pieces[:6], EOS, BOS, *pieces[3:], EOS]
-    assert rows.places.tolist() == [1, 2, 3, 4, 5, 6, 8 + 4, 8 + 5, 8 + 6]
+    assert rows.first_pieces.tolist() == [1, 2, 3, 4, 5, 6, 8 + 4, 8 + 5, 8 + 6]
     assert rows.counts == {"items_in_windows": 1}
     short = one([2, 1], length=8, root=True)
     assert short.tokens.tolist() == [BOS, 10, 11, 110, EOS]
-    assert short.places.tolist() == [0, 1, 3]
+    assert short.first_pieces.tolist() == [0, 1, 3]
     assert short.labels["tag"].tolist() == [-1, 0, 1]
 
 
 def test_truncating_counts_what_it_cuts_off() -> None:
     rows = one([1, 4, 2, 1], length=8, long="truncate")
     assert rows.tokens.tolist() == [BOS, 10, 110, 111, 112, 113, EOS]
-    assert rows.places.tolist() == [1, 2, -1, -1]
+    assert rows.first_pieces.tolist() == [1, 2, -1, -1]
     assert rows.labels["tag"].tolist() == [0, 1, -1, -1]
     assert rows.counts == {"items_cut": 1, "words_cut_off": 2}
 
@@ -69,7 +69,7 @@ def test_truncating_counts_what_it_cuts_off() -> None:
 @settings(max_examples=200, deadline=None)
 def test_windowing_loses_no_word(sizes: list[int], length: int, root: bool) -> None:
     rows = one(sizes, length, root=root)
-    first = rows.places[1:] if root else rows.places
+    first = rows.first_pieces[1:] if root else rows.first_pieces
     assert rows.tokens[first].tolist() == [100 * i + 10 for i in range(len(sizes))]
     assert rows.labels["tag"][root:].tolist() == list(range(len(sizes)))
     windows = [rows.tokens[i : i + length] for i in range(0, len(rows.tokens), length)]
@@ -100,5 +100,5 @@ def test_pairs_that_are_too_long_lose_the_end_of_the_longer_side(
     pair = tuple(np.asarray([letter(x) for x in text], np.int32) for text in (premise, hypothesis))
     rows = pair_rows([pair], [2], BOS, 8)
     assert rows.tokens.tolist() == row(expected)
-    assert rows.places.tolist() == [0] and rows.labels["label"].tolist() == [2]
+    assert rows.first_pieces.tolist() == [0] and rows.labels["label"].tolist() == [2]
     assert rows.counts == Counter(items_cut=cut)

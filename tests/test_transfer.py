@@ -13,9 +13,11 @@ import pytest
 from xl_jax.config import Batch, Config, Data, Model, Optim, Vocab
 from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.errors import InputError
+from xl_jax.finetune import transfer
 from xl_jax.finetune.model import NEW
+from xl_jax.finetune.request import resolved, test_specs
 from xl_jax.finetune.trainer import Tuner
-from xl_jax.finetune.transfer import Transfer, groups, resolved, test_specs
+from xl_jax.finetune.transfer import Transfer, groups
 from xl_jax.runs import run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 from xl_jax.runs.interrupt import CtrlC, Interrupted
@@ -98,10 +100,10 @@ def test_a_grid_leaves_records_predictions_and_tuned_parameters(
         ("a", "b", 2, 10),
     ]
     for setting in made.tuning.settings:
-        place = made.place(setting)
-        names = {str(x.relative_to(place)) for x in place.rglob("*.*") if x.suffix != ""}
+        folder = made.folder_of(setting)
+        names = {str(x.relative_to(folder)) for x in folder.rglob("*.*") if x.suffix != ""}
         assert {"result.json", "predictions/a.bio", "predictions/b.bio"} <= names
-        assert not (place / "progress").exists() and (place / "model").exists()
+        assert not (folder / "progress").exists() and (folder / "model").exists()
 
 
 def test_what_the_data_hide_is_counted(done: tuple[Transfer, list[str]]) -> None:
@@ -138,12 +140,100 @@ def test_finished_settings_are_never_trained_again(
     Transfer(run, tuning, log=log).run_all()  # as it was, for the other tests
 
 
+def test_two_test_sets_of_a_language_stand_side_by_side(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]]
+) -> None:
+    """Neither takes the other's score or predictions, and each result says its own."""
+    test = {"a": f"files:{run.folder}/a.test.bio", "b": f"files:{run.folder}/b.test.bio#skip=4"}
+    more = Transfer(run, dataclasses.replace(tuning, test=test, best=1), log=lambda _: None)
+    more.run_all()
+    rows = json.loads((run.folder / "eval/ner.json").read_text())["records"]
+    of_b = [r for r in rows if r["kind"] == "result" and r["target"] == "b"]
+    of_b = [(r["data"], r["n"], r["mean_of"]) for r in of_b if r["metric"] == "f1"]
+    whole = f"files:{run.folder}/b.test.bio"
+    assert {(whole, 10, 2), (f"{whole}#skip=4", 6, 1)} <= set(of_b) and len(of_b) == len(set(of_b))
+    names = [x.name for x in (more.folder_of(tuning.settings[0]) / "predictions").iterdir()]
+    assert len([x for x in names if x.startswith("b")]) >= 2
+    kept = [r for r in rows if r["kind"] == "setting" and r["data"] == whole]
+    assert kept == [r for r in done[0].records() if r["kind"] == "setting" and r["target"] == "b"]
+
+
+def test_tuned_parameters_do_not_depend_on_the_test_sets(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Dropout masks have the shape of a batch: test sentences of more words must not widen it."""
+    short = "\n".join("a\tO\n" * n for n in range(1, 7))
+    (run.folder / "wordy.bio").write_text(short)
+    (run.folder / "long.bio").write_text("\n".join(["iouaeb\tB-X\ndoc\tO\n"] * 12))
+    monkeypatch.setattr(Run, "trained", lambda _: (3, done[0].params))
+    train = f"files:{run.folder}/long.bio"
+    one = dataclasses.replace(tuning, train=train, dev=train, lr=(1e-2,), seeds=(0,))
+    found = []
+    for name in ("long", "wordy"):
+        other = dataclasses.replace(run, folder=tmp_path / name)
+        test = {"a": f"files:{run.folder}/{name}.bio"}
+        asked = dataclasses.replace(one, targets=("a",), test=test)
+        made = Transfer(other, asked, log=lambda _: None)
+        made.run_all()
+        few, many = made.data.train.rows, made.data.test["a"].rows
+        fit = many.words[many.sizes <= few.sizes.max()].max()  # in the bucket of training
+        assert name == "long" or fit > few.words.max()
+        tuned = made.tuned(one.settings[0])
+        assert tuned is not None
+        found.append(leaf_digests(tuned))
+    assert found[0] == found[1]
+
+
+def test_what_is_damaged_is_named_and_made_again(
+    run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A digit of a result, a result cut in the middle, a tuned parameter, the file of records."""
+    made = done[0]
+    first, second, third, fourth = map(made.folder_of, tuning.settings)
+    want = {x: json.loads((x / "result.json").read_text()) for x in (first, second, third)}
+    text = (first / "result.json").read_text()
+    (first / "result.json").write_text(text.replace('"epoch": 1', '"epoch": 7'))
+    (second / "result.json").write_text((second / "result.json").read_text()[:90])
+    largest = max((third / "model").rglob("d/*"), key=lambda x: x.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    trained: list[str] = []
+    fit_all = transfer.fit_all
+    monkeypatch.setattr(
+        transfer, "fit_all",
+        lambda tuner, fits, *a: (trained.extend(f.setting.name for f in fits),
+                                 fit_all(tuner, fits, *a)),
+    )  # fmt: skip
+    said, log = lines()
+    test = {"a": f"files:{run.folder}/a.test.bio", "b": f"files:{run.folder}/b.test.bio#take=2"}
+    (run.folder / "eval/ner.json").write_text('{"run": ')
+    Transfer(run, dataclasses.replace(tuning, test=test), log=log).run_all()
+    assert trained == [s.name for s in tuning.settings[:3]]
+    text = "\n".join(said)
+    for what in (
+        f"{first}/result.json is damaged: its content is not what was written",
+        f"{second}/result.json is damaged: ",
+        f"{third}: no whole model; the setting is trained again",
+        "ner.json is damaged: ",
+    ):
+        assert what in text
+    Transfer(run, tuning, log=lambda _: None).run_all()
+    for folder, before in want.items():
+        now = json.loads((folder / "result.json").read_text())
+        assert (now["dev"], now["epoch"]) == (before["dev"], before["epoch"])
+        of_b = [[x for x in y["scores"] if x["n"] == 10] for y in (now, before)]
+        assert of_b[0] == of_b[1] and len(of_b[0]) == 1
+
+
 def test_the_target_keeps_its_private_leaves_and_gets_the_shared_ones(
     done: tuple[Transfer, list[str]],
 ) -> None:
     made, _ = done
     setting = made.tuning.settings[0]
-    tuned = made._kept(setting)
+    tuned = made.tuned(setting)
+    assert tuned is not None
     before = {x: jax.device_get(v.leaves) for x, v in made.views("trained").items()}
     view = made.views("trained")["b"]
     after = jax.device_get(view.after(tuned))
@@ -174,8 +264,8 @@ def test_a_grid_that_was_interrupted_comes_to_the_same(
         with pytest.raises(Interrupted, match="stopped at step 2, saved; the same command"):
             Transfer(other, one, log=lambda _: None).run_all()
     made = Transfer(other, one, log=lambda _: None)
-    assert [made.place(s).name for s in one.settings] == [
-        done[0].place(s).name for s in one.settings
+    assert [made.folder_of(s).name for s in one.settings] == [
+        done[0].folder_of(s).name for s in one.settings
     ]
     made.run_all()
     want = [r for r in done[0].records() if r["kind"] == "setting" and r["seed"] == 1]
@@ -191,14 +281,14 @@ def test_features_mapped_into_the_source_space(
     )
     width = run.config.model.width
     plain = Transfer(run, base, log=lambda _: None)
-    assert plain.movable == []
+    assert plain.trainable == []
     plain.run_all()
     view = plain.views("trained")["b"]
-    setting, part = base.settings[0], plain.test["b"]
-    assert all(path.startswith(NEW) for path in plain._kept(setting))
+    setting, part = base.settings[0], plain.data.test["b"]
+    assert all(path.startswith(NEW) for path in plain.tuned(setting))
     same = (np.eye(width, dtype=np.float32), np.zeros(width, np.float32))
     other = (-np.eye(width, dtype=np.float32), np.ones(width, np.float32))
-    tuned, answers = plain._kept(setting), []
+    tuned, answers = plain.tuned(setting), []
     for affine in (None, same, other):
         seen = dataclasses.replace(view, affine=affine)
         answers.append(plain.tuner(8).answers(seen.after(tuned), part.rows, seen))
@@ -206,7 +296,7 @@ def test_features_mapped_into_the_source_space(
 
     seen = dataclasses.replace(view, affine=other)
     mapped = Transfer(run, base, views={"b": seen}, log=lambda _: None)
-    assert mapped.place(setting) == plain.place(setting)  # tuned already: only b is scored
+    assert mapped.folder_of(setting) == plain.folder_of(setting)  # tuned already: only b is scored
     mapped.tuners = plain.tuners
     mapped.run_all()
     found = {r["metric"]: r["value"] for r in mapped.records() if r["target"] == "b"}
@@ -237,6 +327,7 @@ def test_settings_that_may_run_at_once() -> None:
         ({"dev": "files:no"}, "no file matches 'no'"),
         ({"freeze": "up_to:9"}, "freeze: rule 'layer_3/.*' matches no parameter"),
         ({"length": 17}, "tune.length = 17 is beyond model.positions = 16"),
+        ({"layer": 3}, "tune.layer = 3 is beyond the encoder's last layer, 2"),
     ],
 )
 def test_bad_questions_are_refused_before_any_training(

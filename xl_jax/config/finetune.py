@@ -174,7 +174,8 @@ class Tuning(Section, where="tune."):
         return [Setting(e, b, lr, head or lr, seed) for e, seed, b, lr, head in points]
 
     @property
-    def question(self) -> dict[str, Any]:
-        """What a setting's result depends on beside the setting and the encoder, as JSON has it."""
+    def request(self) -> dict[str, Any]:
+        """What a setting's result depends on beside the setting and the encoder, as JSON has it;
+        its digest names the setting's folder."""
         left_out = {*GRID, "best", "parallel", "steps_per_call", "keep", "targets", "test"}
         return {name: value for name, value in to_dict(self).items() if name not in left_out}

@@ -4,6 +4,7 @@ A bucket is one shape; the examples of a batch all fit it. Which examples make u
 epoch is a function of (seed, epoch).
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from xl_jax.tasks.rows import Rows
 STEP = 2  # row lengths are multiples of this
 MOST = 10  # buckets: each takes seconds to compile
 SAVING = 0.02  # share of the positions that one more bucket has to save
+WORDS = 8  # a bucket is widened to a multiple of so many words: sets share compiled programs
 BATCHES = 16  # of an epoch, for each bucket
 
 
@@ -60,6 +62,25 @@ def make_buckets(sets: Sequence[Rows], batch: int) -> tuple[Bucket, ...]:
     return tuple(
         Bucket(-(-end // limit), min(end, limit), int(words[every <= end].max())) for end in ends
     )
+
+
+def widened(buckets: Sequence[Bucket], rows: Rows) -> tuple[Bucket, ...]:
+    """The buckets with room for the words of every item of `rows`, and one more where an item is
+    longer than all of them: training and every test set have shapes of their own, so that no set
+    changes what becomes of another."""
+    sizes = _rounded(rows.sizes, rows.length)
+    ends = [b.size for b in buckets]
+    if len(sizes) and sizes.max() > ends[-1]:
+        end = int(sizes.max())
+        buckets = [*buckets, Bucket(-(-end // rows.length), min(end, rows.length), 0)]
+    of_item = np.searchsorted(ends, sizes)
+    result = []
+    for i, bucket in enumerate(buckets):
+        words = int(rows.words[of_item == i].max(initial=0))
+        if words > bucket.words:
+            bucket = dataclasses.replace(bucket, words=-(-words // WORDS) * WORDS)
+        result.append(bucket)
+    return tuple(result)
 
 
 def _rounded(sizes: np.ndarray, limit: int) -> np.ndarray:

@@ -59,12 +59,15 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
     """Every language's view of a run's stacked parameters, by name; `tuning.source` is one of them.
 
     Raises:
-      InputError: rows longer than the model's positions.
+      InputError: rows longer than the model's positions, a layer that the encoder does not have.
     """
     c = run.config
     length = tuning.length or c.data.length
     if length > c.model.positions:
         raise InputError(f"tune.length = {length} is beyond model.positions = {c.model.positions}")
+    if tuning.layer > c.model.layers:
+        last = f"the encoder's last layer, {c.model.layers}"
+        raise InputError(f"tune.layer = {tuning.layer} is beyond {last}")
     framing = Framing(FIRST[c.data.windows], length, tuning.long, tuning.spaces)
     mask = flatten(run.model.mask)
     source = run.language(tuning.source)
@@ -79,8 +82,8 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
     return views
 
 
-def movable(run: Run, tuning: Tuning, params: sharing.Params) -> list[str]:
-    """The paths of the source's leaves that `tuning.freeze` lets move.
+def trainable(run: Run, tuning: Tuning, params: sharing.Params) -> list[str]:
+    """The paths of the source's leaves that `tuning.freeze` leaves trainable.
 
     Raises:
       InputError: an unknown kind of freezing, or rules that do not fit.

@@ -1,7 +1,7 @@
 """The fine-tuned model: a pretrained encoder or its first layers, new layers, a task's head.
 
 Its parameters are flat, path -> leaf, as `rules` names them: the encoder's own paths, `new_i/...`,
-`head/...`. Some are tuned and the rest stay as they are.
+`head/...`. Some are trainable and the rest are frozen.
 """
 
 from typing import Any
@@ -25,9 +25,10 @@ class Tuned(nn.Module):
     """Linen module of the whole; `apply` with {"params": unflatten(leaves)}.
 
     Attributes:
-      layer: the states that go on are those of this layer, 0 the embeddings; TOP = the last.
+      layer: the head (or the first new layer) reads the states of this layer, 0 the embeddings;
+        TOP = the last.
       new_layers: transformer layers between them and the head.
-      still: no dropout in the encoder (it is frozen).
+      frozen: no dropout in the encoder, none of whose parameters are tuned.
     """
 
     config: Model
@@ -35,7 +36,7 @@ class Tuned(nn.Module):
     head: nn.Module
     layer: int = TOP
     new_layers: int = 0
-    still: bool = False
+    frozen: bool = False
 
     def setup(self) -> None:
         self.encoder = Encoder(self.config, self.vocab_size)
@@ -45,7 +46,7 @@ class Tuned(nn.Module):
     def __call__(
         self,
         tokens_BxKxT: Int[Array, "B K T"],
-        places_BxW: Int[Array, "B W"],
+        first_piece_BxW: Int[Array, "B W"],
         labels: dict[str, Int[Array, "B W"]] | None = None,
         train: bool = False,
         affine: tuple[Float[Array, "D D"], Float[Array, " D"]] | None = None,
@@ -53,25 +54,25 @@ class Tuned(nn.Module):
         """The head's outputs for sentences of K windows.
 
         Args:
-          places_BxW: where in its windows, one after the other, each word's first piece stands;
-            negative for a word that has none.
+          first_piece_BxW: the position of each word's first piece in the windows, one after the
+            other; negative for a word that has none.
           labels: for heads that look at the right answer in training.
           affine: (W, b) that takes the encoder's states h to h W + b: another encoder's states
             into the space in which new layers and head were trained (paper section 5.1.2).
         """
         x_BxKTxD = self.states(tokens_BxKxT, train, affine)
-        at_BxWx1 = jnp.maximum(places_BxW, 0)[:, :, None]
+        at_BxWx1 = jnp.maximum(first_piece_BxW, 0)[:, :, None]
         x_BxWxD = jnp.take_along_axis(x_BxKTxD, at_BxWx1, axis=1)
-        return self.head(x_BxWxD, places_BxW >= 0, labels, train)
+        return self.head(x_BxWxD, first_piece_BxW >= 0, labels, train)
 
     def states(
         self, tokens_BxKxT: Int[Array, "B K T"], train: bool, affine: Any
     ) -> Float[Array, "B KT D"]:
         B, K, T = tokens_BxKxT.shape
         tokens_NxT = tokens_BxKxT.reshape(B * K, T)
-        real_NxT: Bool[Array, "N T"] = tokens_NxT != PAD
+        attention_mask_NxT: Bool[Array, "N T"] = tokens_NxT != PAD
         x_NxTxD = self.encoder(
-            tokens_NxT, real_NxT, train and not self.still, all_layers=self.layer != TOP
+            tokens_NxT, attention_mask_NxT, train and not self.frozen, all_layers=self.layer != TOP
         )
         if self.layer != TOP:
             x_NxTxD = x_NxTxD[self.layer]  # what lies above is not computed under jit
@@ -80,7 +81,7 @@ class Tuned(nn.Module):
             x_NxTxD = (x_NxTxD @ affine[0] + affine[1][None, None]).astype(x_NxTxD.dtype)
         x_MxD = x_NxTxD.reshape(B * K * T, D)
         for layer in self.new:
-            x_MxD = layer(x_MxD, real_NxT, train)
+            x_MxD = layer(x_MxD, attention_mask_NxT, train)
         return x_MxD.reshape(B, K * T, D)
 
 

@@ -5,6 +5,7 @@ each shape is traced once. Settings that differ in learning rates or seed run th
 several of them may run at once (vmap).
 """
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +19,16 @@ import numpy as np
 import optax
 
 from xl_jax.config.finetune import Setting, Tuning
-from xl_jax.finetune.buckets import Bucket, Plan, bucket_of, in_batches, make_plan, steps_of
+from xl_jax.errors import InputError
+from xl_jax.finetune.buckets import (
+    Bucket,
+    Plan,
+    bucket_of,
+    in_batches,
+    make_plan,
+    steps_of,
+    widened,
+)
 from xl_jax.finetune.language_view import View
 from xl_jax.finetune.model import NEW, Leaves, Tuned, init_new, unflatten
 from xl_jax.rng import Purpose, key
@@ -38,14 +48,14 @@ class Data(NamedTuple):
 
     tokens: Any
     starts: Any
-    places: Any
+    first_pieces: Any
     word_starts: Any
     labels: dict[str, Any]
 
 
 class Batch(NamedTuple):
     tokens: Any  # [rows, windows, length]
-    places: Any  # [rows, words], -1 beyond a row's words
+    first_pieces: Any  # [rows, words], -1 beyond a row's words
     labels: dict[str, Any]  # [rows, words]
 
 
@@ -76,7 +86,7 @@ class Progress(NamedTuple):
 
 def device_data(rows: Rows) -> Data:
     return jax.device_put(
-        Data(rows.tokens, rows.starts, rows.places, rows.word_starts, rows.labels)
+        Data(rows.tokens, rows.starts, rows.first_pieces, rows.word_starts, rows.labels)
     )
 
 
@@ -95,7 +105,7 @@ def gather(data: Data, items: Any, bucket: Bucket) -> Batch:
     words = partial(take, starts=data.word_starts, width=bucket.words, padding=-1)
     return Batch(
         tokens.reshape(len(items), bucket.windows, bucket.length),
-        words(data.places),
+        words(data.first_pieces),
         {name: words(flat) for name, flat in data.labels.items()},
     )
 
@@ -166,18 +176,22 @@ class Tuner:
         if view is not None:
             size = leaves["embed/token"].shape[0]
             module, affine = module.clone(vocab_size=size), view.affine
-        data = Data(rows.tokens, rows.starts, rows.places, rows.word_starts, rows.labels)
-        pending = []
-        for b, items in in_batches(bucket_of(rows, self.buckets), self.buckets, POSITIONS):
-            batch = gather(data, items, self.buckets[b])
-            outputs = self._outputs(module, leaves, batch.tokens, batch.places, affine)
+        data = Data(rows.tokens, rows.starts, rows.first_pieces, rows.word_starts, rows.labels)
+        pending, buckets = [], widened(self.buckets, rows)
+        for b, items in in_batches(bucket_of(rows, buckets), buckets, POSITIONS):
+            batch = gather(data, items, buckets[b])
+            outputs = self._outputs(module, leaves, batch.tokens, batch.first_pieces, affine)
             pending.append((items, outputs))
         result: list[Any] = [None] * len(rows)
         for items, outputs in pending:
             outputs = jax.device_get(outputs)
             for row, item in enumerate(items[items >= 0]):
-                places = rows.places[rows.word_starts[item] : rows.word_starts[item + 1]]
-                result[item] = self.task.decode({k: v[row] for k, v in outputs.items()}, places)
+                first_pieces = rows.first_pieces[
+                    rows.word_starts[item] : rows.word_starts[item + 1]
+                ]
+                result[item] = self.task.decode(
+                    {k: v[row] for k, v in outputs.items()}, first_pieces
+                )
         return result
 
     def score(self, leaves: Leaves, items: Sequence[Item], rows: Rows) -> float:
@@ -189,7 +203,7 @@ class Tuner:
         outputs: Any = self.module.apply(
             {"params": unflatten({**frozen, **leaves})},
             batch.tokens,
-            batch.places,
+            batch.first_pieces,
             batch.labels,
             train=True,
             rngs={"dropout": dropout},
@@ -237,31 +251,38 @@ class Tuner:
         return State(state.step + 1, leaves, moments)
 
 
-def _outputs(module: Tuned, leaves: Leaves, tokens: Any, places: Any, affine: Any) -> Any:
-    return module.apply({"params": unflatten(leaves)}, tokens, places, affine=affine)
+def _outputs(module: Tuned, leaves: Leaves, tokens: Any, first_pieces: Any, affine: Any) -> Any:
+    return module.apply({"params": unflatten(leaves)}, tokens, first_pieces, affine=affine)
 
 
-def schedule(tuning: Tuning, steps: int) -> Callable[[Any], jax.Array]:
-    """The share of the learning rates by step: a linear rise over `warmup` of the steps, then 1 or
-    a linear fall to 0 at the end."""
+def schedule(tuning: Tuning, steps: int) -> optax.Schedule:
+    """The share of the learning rates by step, from 0 on: a linear rise over `warmup` of the steps,
+    the first of which is not 0; then 1, or a linear fall to 0 after the last."""
     rise = max(round(tuning.warmup * steps), 1)
-
-    def share(step: Any) -> jax.Array:
-        done = jnp.asarray(step, jnp.float32)
-        warm = jnp.minimum((done + 1) / rise, 1.0) if tuning.warmup else jnp.ones(())
-        if tuning.schedule == "constant":
-            return warm
-        return jnp.minimum(warm, (steps - done) / max(steps - rise, 1))
-
-    return share
+    up = optax.linear_schedule(1 / rise, 1.0, rise - 1)
+    down = optax.linear_schedule(1.0, 0.0, max(steps - rise, 1))
+    then = optax.constant_schedule(1.0) if tuning.schedule == "constant" else down
+    return optax.join_schedules([up, then], [rise])
 
 
 class Fit:
-    """One setting's training: where it stands, and its best epoch. Goes on where its folder
-    stopped; `pretrained` are the leaves of the encoder that are tuned."""
+    """One setting's training: how far it is, and its best epoch (of equal ones the first).
 
-    def __init__(self, tuner: Tuner, setting: Setting, pretrained: Leaves, folder: Path):
-        self.setting = setting
+    It goes on at the last save in its folder, and starts again where that is damaged.
+
+    Args:
+      pretrained: the leaves of the encoder that are tuned.
+    """
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        setting: Setting,
+        pretrained: Leaves,
+        folder: Path,
+        log: Callable[[str], None] = print,
+    ):
+        self.setting, self.folder, self.log = setting, folder / "progress", log
         rates = np.asarray([setting.lr, setting.head_lr], np.float32)
         self.hyper = Hyper(rates[0], rates[1], np.int32(setting.seed))
         state = tuner.start(tuner.leaves(pretrained, setting.seed))
@@ -269,10 +290,8 @@ class Fit:
         self.progress = Progress(
             state, best, np.asarray(-1, np.float32), best_epoch=np.asarray(0, np.int32)
         )
-        self.checkpoints = Checkpoints(folder / "progress", keep=1)
-        found = self.checkpoints.restore(self.progress)
-        if found:
-            self.progress = found[1]
+        self.checkpoints = Checkpoints(self.folder, keep=1, log=log)
+        self.progress = self._saved() or self.progress
 
     @property
     def state(self) -> State:
@@ -291,11 +310,23 @@ class Fit:
     def best_epoch(self) -> int:
         return int(self.progress.best_epoch)
 
+    def _saved(self) -> Progress | None:
+        """The progress that was saved, if it is whole."""
+        try:
+            found = self.checkpoints.restore(self.progress)
+        except InputError as error:
+            self.checkpoints.close()
+            self.log(f"{error}; {self.setting.name} starts again")
+            shutil.rmtree(self.folder)
+            self.checkpoints = Checkpoints(self.folder, keep=1, log=self.log)
+            return None
+        return found[1] if found else None
+
     def moved(self, state: State) -> None:
         self.progress = self.progress._replace(state=state)
 
     def evaluated(self, epoch: int, score: float) -> None:
-        if score > self.best_score:
+        if np.float32(score) > np.float32(self.best_score):  # as it is saved
             best = jax.device_get(self.state.leaves)
             values = (np.asarray(score, np.float32), np.asarray(epoch, np.int32))
             self.progress = Progress(self.state, best, *values)
@@ -315,14 +346,14 @@ def fit_all(
     """Trains settings of one seed, together or one by one, to their last epoch.
 
     Raises:
-      Interrupted: on Ctrl-C, after saving.
+      Interrupted: on Ctrl-C or SIGTERM, after saving.
       FloatingPointError: a loss is not finite; names setting and step.
     """
     if len({int(fit.state.step) for fit in fits}) > 1:  # stopped at different steps
         for fit in fits:
             fit_all(tuner, [fit], frozen, dev, dev_rows, tracker)
         return
-    step, saved = int(fits[0].state.step), time.monotonic()
+    step, calls, saved = int(fits[0].state.step), 0, time.monotonic()
     names = [fit.setting.name for fit in fits]
     tracker.advance(tracker.bar.n + step * tuner.batch * len(fits))
     with CtrlC() as ctrl_c:
@@ -345,15 +376,17 @@ def fit_all(
                     tracker.record(step, {f"dev/{fit.setting.name}": score})
             best = max(fit.best_score for fit in fits)
             tracker.show(loss=f"{losses[0]:.3f}", dev=f"{max(best, 0):.3f}")
+            calls += 1
+            stop = ctrl_c.stops(calls)
             late = time.monotonic() - saved > SAVE_SECONDS and step < tuner.steps
-            if ctrl_c.pressed or late:
+            if stop or late:
                 for fit in fits:
                     fit.save()
                 saved = time.monotonic()
-            if ctrl_c.pressed:
+            if stop:
                 for fit in fits:
                     fit.checkpoints.close()
-                where = f"{names[0]} stopped at step {step:,}"
-                raise Interrupted(f"{where}, saved; the same command continues")
+                text = f"{names[0]} stopped at step {step:,}, saved; the same command continues"
+                raise Interrupted(text, 0 if ctrl_c.terminated else 130)
     for fit in fits:
         fit.checkpoints.close()

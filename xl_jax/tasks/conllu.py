@@ -36,7 +36,7 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Tree]:
     """The trees of a spec, in order. Adds to `counts`: `multiword_tokens`, `empty_nodes`.
 
     Raises:
-      InputError: no such data, wrong encoding, or a sentence that is no tree, with its place: a
+      InputError: no such data, wrong encoding, or a sentence that is no tree, with file and line: a
         line without ten columns, words not numbered in order, a head that is missing or outside the
         sentence, a cycle, no root, several roots.
     """
@@ -76,17 +76,17 @@ def _of_files(spec: specs.Spec, counts: Counter[str]) -> Iterator[Tree]:
             yield _tree(block, f"{path}:{number - len(block) + 1}", counts)
 
 
-def _tree(block: list[str], place: str, counts: Counter[str]) -> Tree:
-    """The tree of a sentence's lines; `place` is file:line of the first."""
+def _tree(block: list[str], where: str, counts: Counter[str]) -> Tree:
+    """The tree of a sentence's lines; `where` is file:line of the first."""
     for line in block:
         if not line.startswith("#") and line.count("\t") != COLUMNS - 1:
-            raise InputError(f"{place}: not {COLUMNS} columns, separated by tabs: {line[:60]!r}")
+            raise InputError(f"{where}: not {COLUMNS} columns, separated by tabs: {line[:60]!r}")
     try:
         parsed = conllu.parse("\n".join(block) + "\n")
     except conllu.exceptions.ParseException as error:
-        raise InputError(f"{place}: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{where}: {' '.join(str(error).split())[:200]}") from error
     if len(parsed) != 1:
-        raise InputError(f"{place}: a sentence without words")
+        raise InputError(f"{where}: a sentence without words")
     words: list[Any] = []
     joined: set[int] = set()
     ends: set[int] = set()
@@ -102,7 +102,7 @@ def _tree(block: list[str], place: str, counts: Counter[str]) -> Tree:
         else:
             counts["empty_nodes"] += 1
     if [token["id"] for token in words] != list(range(1, len(words) + 1)):
-        raise InputError(f"{place}: words are not numbered 1, 2, 3, ...")
+        raise InputError(f"{where}: words are not numbered 1, 2, 3, ...")
     ends |= {token["id"] for token in words if (token["misc"] or {}).get("SpaceAfter") == "No"}
     ends -= {number - 1 for number in joined}  # words inside a multi-word token stay apart
     tree = Tree(
@@ -113,20 +113,20 @@ def _tree(block: list[str], place: str, counts: Counter[str]) -> Tree:
         spaced=[token["id"] - 1 not in ends for token in words],
         lines=[line for line in block if "." not in line.split("\t")[0] or line.startswith("#")],
     )
-    check(tree, place)
+    check(tree, where)
     return tree
 
 
-def check(tree: Tree, place: str) -> None:
-    """Raises InputError, naming the place: heads that do not make a tree with one root."""
+def check(tree: Tree, where: str) -> None:
+    """Raises InputError, naming `where`: heads that do not make a tree with one root."""
     n = len(tree.words)
     for i, head in enumerate(tree.heads, 1):
         if not 0 <= head <= n or head == i:
             what = "no head" if head == -1 else f"head {head}"
-            raise InputError(f"{place}: word {i} ({tree.words[i - 1]!r}) has {what}")
+            raise InputError(f"{where}: word {i} ({tree.words[i - 1]!r}) has {what}")
     roots = [i for i, head in enumerate(tree.heads, 1) if head == 0]
     if len(roots) != 1:
-        raise InputError(f"{place}: {len(roots)} roots ({', '.join(map(str, roots)) or 'none'})")
+        raise InputError(f"{where}: {len(roots)} roots ({', '.join(map(str, roots)) or 'none'})")
     above = dict(enumerate(tree.heads, 1))
     reached = {0}
     for i in range(1, n + 1):
@@ -134,7 +134,7 @@ def check(tree: Tree, place: str) -> None:
         while i not in reached:
             if i in path:
                 cycle = ", ".join(map(str, path[path.index(i) :]))
-                raise InputError(f"{place}: a cycle of words {cycle}")
+                raise InputError(f"{where}: a cycle of words {cycle}")
             path.append(i)
             i = above[i]
         reached.update(path)
@@ -147,7 +147,7 @@ def _of_tfds(spec: specs.Spec, counts: Counter[str]) -> Iterator[Tree]:
         yield of_record(row, names, f"{spec.text}, record {number}", counts)
 
 
-def of_record(row: dict[str, Any], names: list[str], place: str, counts: Counter[str]) -> Tree:
+def of_record(row: dict[str, Any], names: list[str], where: str, counts: Counter[str]) -> Tree:
     """A tree out of a record of `universal_dependencies`.
 
     TFDS keeps the lines of multi-word tokens and empty nodes among the words and drops the column
@@ -162,7 +162,7 @@ def of_record(row: dict[str, Any], names: list[str], place: str, counts: Counter
     words = [columns["tokens"][i] for i in kept]
     heads, relations = ([columns[x][i] for i in kept] for x in ("head", "deprel"))
     if not all(head.isdigit() for head in heads):
-        raise InputError(f"{place}: a head is not a number: {', '.join(heads)[:100]}")
+        raise InputError(f"{where}: a head is not a number: {', '.join(heads)[:100]}")
     rows = zip(words, (upos[i] for i in kept), heads, relations, strict=True)
     lines = [
         "\t".join((str(n), word, "_", tag, "_", "_", head, relation, "_", "_"))
@@ -177,5 +177,5 @@ def of_record(row: dict[str, Any], names: list[str], place: str, counts: Counter
         [True] + [not x for x in tight[:-1]],
         lines,
     )
-    check(tree, place)
+    check(tree, where)
     return tree

@@ -94,10 +94,10 @@ def _joined(character: str) -> bool:
 
 
 def _of_files(spec: specs.Spec) -> Iterator[tuple[list[str], list[str]]]:
-    place = spec.keys.get("tag", "-1")
-    if not re.fullmatch(r"-?[1-9]\d*", place):
-        raise InputError(f"{spec.text}: tag = {place!r} is not a column: 1, 2, ... or -1, -2, ...")
-    index = int(place) - (int(place) > 0)
+    column = spec.keys.get("tag", "-1")
+    if not re.fullmatch(r"-?[1-9]\d*", column):
+        raise InputError(f"{spec.text}: tag = {column!r} is not a column: 1, 2, ... or -1, -2, ...")
+    index = int(column) - (int(column) > 0)
     for path in specs.files(spec):
         words: list[str] = []
         tags: list[str] = []
@@ -171,10 +171,10 @@ class NER:
     def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
         return cross_entropy(outputs["logits"], labels["tag"])
 
-    def decode(self, output: dict[str, np.ndarray], places: np.ndarray) -> list[str]:
+    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> list[str]:
         """The likeliest tags, repaired; O for words that were cut off."""
-        best = output["logits"][: len(places)].argmax(-1)
-        tags = [self.tags[i] if at >= 0 else "O" for i, at in zip(best, places, strict=True)]
+        best = output["logits"][: len(first_pieces)].argmax(-1)
+        tags = [self.tags[i] if at >= 0 else "O" for i, at in zip(best, first_pieces, strict=True)]
         return repair(tags, self.how)
 
     def scores(self, items: Sequence[Sentence], answers: Sequence[list[str]]) -> dict[str, float]:

@@ -141,7 +141,7 @@ class NLI:
     def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
         return cross_entropy(outputs["logits"], labels["label"])
 
-    def decode(self, output: dict[str, np.ndarray], places: np.ndarray) -> str:
+    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> str:
         return self.classes[int(output["logits"][0].argmax())]
 
     def scores(self, items: Sequence[Pair], answers: Sequence[str]) -> dict[str, float]:

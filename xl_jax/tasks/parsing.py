@@ -1,5 +1,6 @@
 """Dependency parsing: biaffine scores on first pieces, maximum spanning tree (paper section 5)."""
 
+import dataclasses
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -73,13 +74,13 @@ class Parsing:
         arcs, number = cross_entropy(outputs["arcs"], labels["head"])
         return arcs + cross_entropy(outputs["logits"], labels["relation"])[0], number
 
-    def decode(self, output: dict[str, np.ndarray], places: np.ndarray) -> Arcs:
+    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> Arcs:
         """The best tree with one root. Words that were cut off hang on the root's word as `dep`."""
-        known = np.flatnonzero(places >= 0)  # the first is ROOT
+        known = np.flatnonzero(first_pieces >= 0)  # the first is ROOT
         tree = known[spanning_tree(output["arcs"][np.ix_(known, known)])]
-        heads = np.full(len(places) - 1, -1)
+        heads = np.full(len(first_pieces) - 1, -1)
         heads[known[1:] - 1] = tree
-        best = output["relations"][1 : len(places)]
+        best = output["relations"][1 : len(first_pieces)]
         found = [self.relations[best[i, max(head, 0)]] for i, head in enumerate(heads)]
         root = int(np.flatnonzero(heads == 0)[0]) + 1
         return Arcs(
@@ -108,11 +109,9 @@ def _without_lost_heads(rows: Rows) -> Rows:
     """No head to learn where the head was cut off."""
     head = rows.labels["head"]
     sentence = np.repeat(rows.word_starts[:-1], rows.words)
-    lost = rows.places[sentence + np.maximum(head, 0)] < 0
+    lost = rows.first_pieces[sentence + np.maximum(head, 0)] < 0
     labels = {name: np.where(lost, -1, x).astype(np.int32) for name, x in rows.labels.items()}
-    return Rows(
-        rows.length, rows.tokens, rows.starts, rows.places, rows.word_starts, labels, rows.counts
-    )
+    return dataclasses.replace(rows, labels=labels)
 
 
 def spanning_tree(scores: Float[np.ndarray, "W W"]) -> np.ndarray:

@@ -43,14 +43,14 @@ class Rows:
     """Items of a task, flat: item i has tokens[starts[i]:starts[i + 1]], windows of `length` tokens
     one after the other (the last may be shorter), and words word_starts[i] to word_starts[i + 1].
 
-    `places` is where in its item each word's first piece stands, -1 for a word that was cut off;
-    `labels` are the task's numbers by word, -1 for none.
+    `first_pieces` is the position in its item of each word's first piece, -1 for a word that was
+    cut off; `labels` are the task's numbers by word, -1 for none.
     """
 
     length: int
     tokens: Int32[np.ndarray, " tokens"]
     starts: Int32[np.ndarray, " ends"]
-    places: Int32[np.ndarray, " words"]
+    first_pieces: Int32[np.ndarray, " words"]
     word_starts: Int32[np.ndarray, " ends"]
     labels: dict[str, Int32[np.ndarray, " words"]]
     counts: Counter[str]  # items_cut, items_in_windows, words_cut_off
@@ -109,7 +109,7 @@ def pair_rows(
     first: int,
     length: int,
 ) -> Rows:
-    """`first premise </s> hypothesis </s>` (XLM), one place an item: its first token.
+    """`first premise </s> hypothesis </s>` (XLM), one word an item: its first token.
 
     A pair that is too long loses pieces from the end of the longer side. Labels: `label`.
     """
@@ -120,8 +120,8 @@ def pair_rows(
         a = a[: max(room - len(b), -(-room // 2))]
         b = b[: room - len(a)]
         items.append(np.concatenate([[first], a, [EOS], b, [EOS]]))
-    places = [np.zeros(1, np.int32)] * len(items)
-    return _flat(items, places, {"label": np.asarray(label, np.int32)}, length, counts)
+    first_pieces = [np.zeros(1, np.int32)] * len(items)
+    return _flat(items, first_pieces, {"label": np.asarray(label, np.int32)}, length, counts)
 
 
 def word_rows(
@@ -136,36 +136,36 @@ def word_rows(
 
     Args:
       long: what becomes of a sentence that is longer than a row: "window", or "truncate" (words
-        beyond it have place -1 and no label). A word longer than half a window may lose its last
+        beyond it have position -1 and no label). A word longer than half a window may lose its last
         pieces, never its first.
       root: put a word before each sentence, the row's first token, without labels.
     """
     counts: Counter[str] = Counter()
     made = [_windows(sentence, first, length, long, counts) for sentence in sentences]
-    places = [np.asarray([0] * root + at, np.int32) for _, at in made]
+    first_pieces = [np.asarray([0] * root + at, np.int32) for _, at in made]
     flat = {}
     for name, of_sentences in labels.items():
         padded = [np.asarray([-1] * root + list(x), np.int32) for x in of_sentences]
-        kept = [np.where(at >= 0, x, -1) for at, x in zip(places, padded, strict=True)]
+        kept = [np.where(at >= 0, x, -1) for at, x in zip(first_pieces, padded, strict=True)]
         flat[name] = np.concatenate([np.zeros(0, np.int32), *kept]).astype(np.int32)
-    return _flat([tokens for tokens, _ in made], places, flat, length, counts)
+    return _flat([tokens for tokens, _ in made], first_pieces, flat, length, counts)
 
 
 def _windows(
     sentence: Sequence[Word], first: int, length: int, long: str, counts: Counter[str]
 ) -> tuple[np.ndarray, list[int]]:
-    """(tokens of the windows one after the other, each word's place in them)."""
+    """(tokens of the windows one after the other, positions in them of the words' first pieces)."""
     room = length - 2
     sizes = [min(len(word.pieces), room) for word in sentence]
-    places: list[int] = []
+    first_pieces: list[int] = []
     windows: list[np.ndarray] = []
     start = 0
     while True:
-        pieces, end, new = [first], start, len(places)
+        pieces, end, new = [first], start, len(first_pieces)
         while end < len(sentence) and (len(pieces) - 1 + sizes[end] <= room or end == new):
             word = sentence[end]
             if end >= new:
-                places.append(len(windows) * length + len(pieces) + word.first)
+                first_pieces.append(len(windows) * length + len(pieces) + word.first)
             pieces += word.pieces[: room + 1 - len(pieces)].tolist()
             end += 1
         windows.append(np.asarray([*pieces, EOS], np.int32))
@@ -179,15 +179,15 @@ def _windows(
         counts["items_in_windows"] += 1
     if end < len(sentence):
         counts["items_cut"] += 1
-        counts["words_cut_off"] += len(sentence) - len(places)
-        places += [-1] * (len(sentence) - len(places))
+        counts["words_cut_off"] += len(sentence) - len(first_pieces)
+        first_pieces += [-1] * (len(sentence) - len(first_pieces))
     full = [np.pad(w, (0, length - len(w)), constant_values=PAD) for w in windows[:-1]]
-    return np.concatenate([*full, windows[-1]]), places
+    return np.concatenate([*full, windows[-1]]), first_pieces
 
 
 def _flat(
     items: Sequence[np.ndarray],
-    places: Sequence[np.ndarray],
+    first_pieces: Sequence[np.ndarray],
     labels: dict[str, np.ndarray],
     length: int,
     counts: Counter[str],
@@ -200,5 +200,5 @@ def _flat(
 
     nothing = np.zeros(0, np.int32)
     tokens = np.concatenate([nothing, *items]).astype(np.int32)
-    flat_places = np.concatenate([nothing, *places]).astype(np.int32)
-    return Rows(length, tokens, ends(items), flat_places, ends(places), labels, counts)
+    flat_first = np.concatenate([nothing, *first_pieces]).astype(np.int32)
+    return Rows(length, tokens, ends(items), flat_first, ends(first_pieces), labels, counts)

@@ -1,4 +1,4 @@
-"""What the fine-tuning loop asks of a task, and which tasks there are."""
+"""What the fine-tuning loop needs of a task."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -52,8 +52,9 @@ class Task(Protocol):
         """(sum over what has a label, their number)."""
         ...
 
-    def decode(self, output: dict[str, np.ndarray], places: np.ndarray) -> Answer:
-        """The answer to one item, from its row of the outputs and its words' places."""
+    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> Answer:
+        """The answer to one item, from its row of the outputs and the positions of its words' first
+        pieces."""
         ...
 
     def scores(self, items: Sequence[Item], answers: Sequence[Answer]) -> dict[str, float]:
@@ -63,8 +64,8 @@ class Task(Protocol):
     def counts(
         self, items: Sequence[Item], answers: Sequence[Answer]
     ) -> dict[str, Real[np.ndarray, "n 2"]]:
-        """Of scores that are ratios of sums over the items: each item's share above and below the
-        line, from which their intervals come."""
+        """Of scores that are ratios of sums over the items: each item's numerator and denominator,
+        from which their intervals come."""
         ...
 
     def write(self, items: Sequence[Item], answers: Sequence[Answer], path: Path) -> None:
@@ -87,9 +88,9 @@ def inventory(labels: Any) -> tuple[str, ...]:
 
 
 def numbers(labels: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Places in `known`, -1 where it has none."""
-    place = {label: i for i, label in enumerate(known)}
-    return [place.get(label, -1) for label in labels]
+    """The index of each label in `known`, -1 for one that is not there."""
+    index = {label: i for i, label in enumerate(known)}
+    return [index.get(label, -1) for label in labels]
 
 
 def unseen(labels: Any, known: Sequence[str]) -> Counter[str]:

@@ -1,0 +1,70 @@
+"""The labelled data of a request: read, and as rows of each language's pieces."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from xl_jax.config.finetune import Tuning
+from xl_jax.finetune.language_view import View
+from xl_jax.tasks.registry import KINDS
+from xl_jax.tasks.rows import Rows
+from xl_jax.tasks.task import Item, Task
+
+
+class Split(NamedTuple):
+    """A data set: its spec, what the reader gave, and the same as rows of one view."""
+
+    spec: str
+    items: list[Item]
+    rows: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """The task, which knows the labels of its training data, and every split."""
+
+    task: Task
+    train: Split
+    dev: Split
+    test: dict[str, Split]  # by language
+
+
+def load(tuning: Tuning, views: Mapping[str, View], log: Callable[[str], None]) -> TaskData:
+    """Reads all data of a request (see `request.resolved`), and logs what was counted.
+
+    Raises:
+      InputError: anything wrong with them, with file and line.
+    """
+    kind = KINDS[tuning.task]
+
+    def read(name: str, spec: str, language: str) -> list[Item]:
+        counts: Counter[str] = Counter()
+        items = kind.read(spec, language, counts)
+        log(f"{name}: {len(items):,} items of {spec}{_shown(counts)}")
+        return items
+
+    def split(name: str, spec: str, items: list[Item], view: View) -> Split:
+        if new := task.unseen(items):
+            log(f"{name}: labels without training, counted as errors{_shown(new)}")
+        rows = task.rows(items, view.vocabulary, view.language, view.framing)
+        if any(rows.counts.values()):
+            log(f"{name}: rows of {rows.length} tokens{_shown(rows.counts)}")
+        return Split(spec, items, rows)
+
+    source = views[tuning.source]
+    train = read("train", tuning.train, tuning.source)
+    task = kind.learn(train, tuning)
+    parts = {"train": split("train", tuning.train, train, source)}
+    dev = read("dev", tuning.dev, tuning.source)
+    parts["dev"] = split("dev", tuning.dev, dev, source)
+    test = {}
+    for language, spec in tuning.test.items():
+        name = f"test {language}"
+        test[language] = split(name, spec, read(name, spec, language), views[language])
+    return TaskData(task, parts["train"], parts["dev"], test)
+
+
+def _shown(counts: Counter[str]) -> str:
+    named = [f"{name.replace('_', ' ')} {n:,}" for name, n in counts.most_common(6) if n]
+    return f": {', '.join(named)}" if named else ""
