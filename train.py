@@ -6,6 +6,7 @@
 
 The run directory keeps config, tokens, checkpoints, metrics and results. The same command again
 continues an unfinished run, and repeats a finished one's table. Ctrl-C and SIGTERM save first.
+The mask, leaf by leaf, without training: python tools/show_mask.py --config.sharing=all_private
 Several processes, one or many machines: docs/launch.md.
 """
 
@@ -39,7 +40,7 @@ def main() -> None:
 
     folder = config_flags.workdir()
     run = start(config_flags.config(), folder, multihost.say)
-    multihost.say(run.model.describe())
+    multihost.say(run.model.totals())
     try:
         pretrain(run, multihost.say)
     except Interrupted as stop:

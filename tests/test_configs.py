@@ -26,14 +26,7 @@ def configs_of(path: Path) -> dict[str, Config]:
     if "get_config" in found:
         return {"": from_dict(found["get_config"]())}
     study: Study = found["STUDY"]
-    made = {}
-    for setting, flags in study.settings.items():
-        config = runpy.run_path(study.config)["get_config"]()
-        for flag in flags:
-            name, _, value = flag.removeprefix("--config.").partition("=")
-            config.update_from_flattened_dict({name: value})
-        made[setting] = from_dict(config)
-    return made
+    return {setting: study.config_of(setting) for setting in study.settings}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

@@ -21,7 +21,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tools.benchmarks import record
 from tools.benchmarks.analysis import analysis
@@ -31,6 +30,7 @@ from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.step import languages, masks, step
 from tools.benchmarks.torch_step import Shape
+from xl_jax import cli
 from xl_jax.errors import InputError, unknown
 
 COMMANDS = {
@@ -45,19 +45,13 @@ COMMANDS = {
 }
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise InputError(message)
-
-
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     """The command's flags and shape.
 
     Raises:
       InputError: an unknown command or flag, or a number that is not positive.
     """
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = Parser(description=__doc__, formatter_class=layout, allow_abbrev=False)
+    parser = cli.ArgumentParser(__doc__)
     parser.add_argument("command", help=", ".join(COMMANDS))
     for field in dataclasses.fields(Shape):
         kind = float if field.name == "dropout" else int
@@ -81,6 +75,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     for name, value in vars(args).items():
         if type(value) is int and value < 1:
             raise InputError(f"--{name} {value} is not positive")
+    cli.check_file("json", args.json)
     return args, shape
 
 
@@ -99,8 +94,5 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with cli.one_line_errors():
         main(sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

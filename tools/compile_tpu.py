@@ -48,16 +48,16 @@ def devices(name: str) -> tuple[list[Any], int]:
 
 
 def main() -> None:
+    config = config_flags.config()
     found, gib = devices(TOPOLOGY.value)
     from xl_jax.devices.mesh import make_mesh
     from xl_jax.model.shared_model import SharedModel
     from xl_jax.training.compiled_step import collectives, compile_step, memory
     from xl_jax.training.step import flops_per_step
 
-    config = config_flags.config()
     rows = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
     mesh, model = make_mesh(config, found), SharedModel.abstract(config, rows)
-    print(model.describe().splitlines()[-1])
+    print(model.totals())
     start = time.monotonic()
     compiled = compile_step(model, mesh)
     seconds = time.monotonic() - start

@@ -48,6 +48,8 @@ def main() -> None:
     out = FLAGS.out or config.data.dir
     if not out and not FLAGS.dry_run:
         raise InputError("where to? name a folder with --out")
+    if out:
+        cli.check_folder("out", Path(out))
     from xl_jax.prepare import estimate
     from xl_jax.prepare.beam import Beam
     from xl_jax.prepare.pipeline import place_of, prepare

@@ -7,38 +7,40 @@ The same command again continues: finished runs are kept, unfinished ones go on 
 """
 
 import os
-import runpy
 from pathlib import Path
 
 from absl import flags
 from tqdm import tqdm
 
 from xl_jax import cli
-from xl_jax.errors import InputError, unknown
+from xl_jax.config import python_file
+from xl_jax.errors import InputError
 from xl_jax.studies.study import Study, StudyFolder, StudyRun
 
 CONFIG = flags.DEFINE_string("config", "configs/compare_tiny.py", "File that defines STUDY.")
 cli.define_folder("out", "Study directory (default: studies/NAME_OF_CONFIG).")
-PARALLEL = flags.DEFINE_integer("parallel", os.cpu_count() or 1, "Runs at a time, a core each.")
+PARALLEL = flags.DEFINE_integer(
+    "parallel", os.cpu_count() or 1, "Runs at a time, a core each.", lower_bound=1
+)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would run.")
 
 
 def main() -> None:
-    from xl_jax.config import from_dict
-    from xl_jax.prepare.pipeline import prepare
-    from xl_jax.report import figures, tables
-
-    study = _load(CONFIG.value)
-    folder = StudyFolder(study, Path(flags.FLAGS.out or f"studies/{Path(CONFIG.value).stem}"))
+    study = load(CONFIG.value)
+    out = Path(flags.FLAGS.out or f"studies/{Path(CONFIG.value).stem}")
+    cli.check_folder("out", out)
+    folder = StudyFolder(study, out)
     waiting = [run for run in folder.runs if folder.state[run.name] != "done"]
     if DRY_RUN.value:
         for run in folder.runs:
             print(f"{folder.state[run.name]:8} {run.name}: train.py {' '.join(run.flags)}")
         return
+    from xl_jax.prepare.pipeline import prepare
+    from xl_jax.report import figures, tables
+
     folder.write()
     if waiting:  # tokens once, before several processes ask for them
-        get_config = runpy.run_path(study.config)["get_config"]
-        prepare(from_dict(get_config()), folder.folder / "data")
+        prepare(study.config_of(next(iter(study.settings))), folder.folder / "data")
     with tqdm(total=len(folder.runs), initial=len(folder.runs) - len(waiting), unit="run") as bar:
 
         def done(run: StudyRun) -> None:
@@ -56,13 +58,18 @@ def main() -> None:
         raise RuntimeError(f"{len(failed)} of {len(folder.runs)} runs failed; see {logs}")
 
 
-def _load(name: str) -> Study:
-    if not Path(name).is_file():
-        raise unknown("study file", name, map(str, Path("configs").glob("*.py")))
-    found = runpy.run_path(name)
-    if "STUDY" not in found:
-        raise InputError(f"{name} defines no STUDY (see configs/compare_tiny.py)")
-    return found["STUDY"]
+def load(name: str) -> Study:
+    """The study that a file defines.
+
+    Raises:
+      InputError: there is none, or a setting that no run would accept.
+    """
+    study = python_file.load("study", python_file.find("study", name), "STUDY")
+    if not isinstance(study, Study):
+        raise InputError(f"study file {name}: STUDY is no Study: {study!r}")
+    for setting in study.settings:
+        study.config_of(setting)
+    return study
 
 
 if __name__ == "__main__":

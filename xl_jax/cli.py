@@ -3,11 +3,15 @@
 0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C.
 """
 
+import argparse
 import os
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -53,8 +57,15 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
     if {"-h", "-help", "--help", "--helpshort"} & set(sys.argv[1:]):
         print(usage(doc))
         sys.exit(0)
-    try:
+    with one_line_errors():
         app.run(lambda _: main(), flags_parser=parse)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the program with one line on stderr and the exit code of what went wrong."""
+    try:
+        yield
     except InputError as error:
         _fail(f"error: {error}", 2)
     except (FloatingPointError, RuntimeError) as error:
@@ -68,6 +79,37 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
         _fail(f"error: {error.filename}: {error.strerror}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """For commands with a positional argument: errors are InputErrors, flags are never guessed."""
+
+    def __init__(self, doc: str | None):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=doc, formatter_class=layout, allow_abbrev=False)
+        self.add_argument("--traceback", action="store_true", help="where an error arose")
+
+    def error(self, message: str) -> Any:
+        raise InputError(message)
+
+
+def check_file(flag: str, path: Path | None) -> None:
+    """Raises InputError: the file that `flag` names cannot be written (None: there is none)."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"--{flag}={path} is a folder, not a file")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"--{flag}={path} cannot be written")
+
+
+def check_folder(flag: str, path: Path) -> None:
+    """Raises InputError: the folder that `flag` names cannot be made or written; makes nothing."""
+    there = next(x for x in (path.absolute(), *path.absolute().parents) if x.exists())
+    if not there.is_dir():
+        raise InputError(f"--{flag}={path}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"--{flag}={path}: {there} cannot be written")
 
 
 def usage(doc: str) -> str:

@@ -9,15 +9,28 @@ from typing import Any
 
 from xl_jax.errors import InputError, unknown
 
+CHECKOUT = Path(__file__).parents[2]
 
-def load(kind: str, path: str, name: str) -> Any:
-    """What the file defines as `name`; `kind` of file, for errors.
+
+def find(kind: str, path: str) -> str:
+    """The path of a file that is named from here or from the checkout; `kind` of file, for errors.
 
     Raises:
-      InputError: no such file, it does not run (with the line), or it does not define `name`.
+      InputError: there is none.
     """
-    if not Path(path).is_file():
-        raise unknown(f"{kind} file", path, map(str, Path("configs").glob("*.py")))
+    for found in (Path(path), CHECKOUT / path):
+        if found.is_file():
+            return str(found)
+    known = [str(x.relative_to(CHECKOUT)) for x in CHECKOUT.glob("configs/*.py")]
+    raise unknown(f"{kind} file", path, known)
+
+
+def load(kind: str, path: str, name: str) -> Any:
+    """What the file defines as `name`.
+
+    Raises:
+      InputError: it does not run (with the line), or does not define `name`.
+    """
     with _one_line(path):
         found = runpy.run_path(path)
     if name not in found:

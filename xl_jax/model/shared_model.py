@@ -109,13 +109,15 @@ class SharedModel:
         _ = model.mask
         return model
 
+    def totals(self) -> str:
+        """Numbers of parameters in one line."""
+        counts = sharing.count(self.template, self.mask, self.config.languages)
+        return ", ".join(f"{name} {n:,}" for name, n in counts.items()) + " parameters"
+
     def describe(self) -> str:
         """The printable partition: every leaf, its shape, who shares it; then the totals."""
-        languages = self.config.languages
-        totals = sharing.count(self.template, self.mask, languages)
-        lines = [sharing.table(self.template, self.mask, languages)]
-        lines.append(", ".join(f"{name} {n:,}" for name, n in totals.items()) + " parameters")
-        return "\n".join(lines)
+        table = sharing.table(self.template, self.mask, self.config.languages)
+        return f"{table}\n{self.totals()}"
 
 
 def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> SharedModel:

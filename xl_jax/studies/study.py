@@ -16,6 +16,10 @@ from queue import SimpleQueue
 
 from xl_jax.analysis import record
 from xl_jax.analysis.record import Record
+from xl_jax.config import Config
+from xl_jax.config.command_line import ConfigFlag
+from xl_jax.config.domains import integer, several
+from xl_jax.config.python_file import CHECKOUT
 from xl_jax.errors import InputError
 from xl_jax.json_files import plain, read_json, write_json
 
@@ -29,6 +33,42 @@ class Study:
     settings: Mapping[str, list[str]]
     seeds: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        """Raises InputError: it is not of that form, or two settings share a folder."""
+        if not isinstance(self.settings, Mapping) or not self.settings:
+            raise InputError(f"settings of a study = {self.settings!r}: name -> list of flags")
+        for setting, flags in self.settings.items():
+            if isinstance(flags, str) or not all(isinstance(x, str) for x in flags):
+                raise InputError(f"setting {setting!r}: {flags!r} is not a list of flags")
+            for flag in flags:
+                if not flag.startswith("--config."):
+                    raise InputError(f"setting {setting!r}: {flag!r} is not --config.FIELD=VALUE")
+        seeds = several(integer(), least=1)
+        seeds.check("seeds of a study", self.seeds)
+        folders: dict[str, str] = {}
+        for setting in self.settings:
+            other = folders.setdefault(folder_name(setting), setting)
+            if not folder_name(setting) or other != setting:
+                both = f"{other!r} and {setting!r}" if other != setting else repr(setting)
+                raise InputError(f"settings {both}: no folder name of their own, use other letters")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds of a study = {self.seeds!r}: a seed repeats itself")
+
+    def config_of(self, setting: str) -> Config:
+        """The checked config of a setting, with the seed of its file.
+
+        Raises:
+          InputError: an unknown field or a bad value; names the setting.
+        """
+        flag = ConfigFlag("config", Config, lambda: self.config)
+        try:
+            for argument in self.settings[setting]:
+                flag.take(argument)
+            flag.load()
+            return flag.value()
+        except InputError as error:
+            raise InputError(f"setting {setting!r}: {error}") from error
+
     def runs(self, folder: Path) -> list["StudyRun"]:
         """Every run, seed by seed, so that an early look has all settings."""
         data = f"--config.data.dir={folder / 'data'}"
@@ -36,12 +76,16 @@ class Study:
             StudyRun(
                 setting,
                 seed,
-                folder / "runs" / re.sub(r"\W+", "_", setting).strip("_") / f"seed{seed}",
+                folder / "runs" / folder_name(setting) / f"seed{seed}",
                 (f"--config={self.config}", *flags, f"--config.seed={seed}", data),
             )
             for seed in self.seeds
             for setting, flags in self.settings.items()
         ]
+
+
+def folder_name(setting: str) -> str:
+    return re.sub(r"\W+", "_", setting).strip("_")
 
 
 @dataclass(frozen=True)
@@ -122,14 +166,15 @@ class StudyFolder:
 def _train(run: StudyRun, core: int) -> int:
     """`train.py` in a process of its own; its output in the run's log. Returns the exit code."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "train.py", *run.flags, f"--workdir={run.folder}"]
+    command = [sys.executable, str(CHECKOUT / "train.py"), *run.flags, f"--workdir={run.folder}"]
     environment = dict(os.environ)
     if hasattr(os, "sched_setaffinity"):  # Linux: one core a run, so that they do not wait
         allowed = sorted(os.sched_getaffinity(0))
         pinned = str(allowed[core % len(allowed)])
         program = f"import os; os.sched_setaffinity(0, {{{pinned}}}); "
         program += "import sys, runpy; sys.argv = sys.argv[1:]; "
-        program += "sys.path.insert(0, ''); runpy.run_path(sys.argv[0], run_name='__main__')"
+        program += "sys.path[0] = os.path.dirname(sys.argv[0]); "
+        program += "runpy.run_path(sys.argv[0], run_name='__main__')"
         command = [sys.executable, "-c", program, *command[1:]]
     with run.log.open("a") as log:
         return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
