@@ -7,7 +7,7 @@ import pytest
 from tests.text_toy import make, write_text
 from xl_jax.errors import InputError
 from xl_jax.evaluate.pairs import dictionary_file, gold_sentences, sentence_files
-from xl_jax.prepare.pipeline import Prepared
+from xl_jax.prepare.prepared import Prepared
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from xl_jax.config import Config, Data, Vocab
-from xl_jax.prepare.pipeline import Prepared, prepare
+from xl_jax.prepare.pipeline import prepare
+from xl_jax.prepare.prepared import Prepared
 from xl_jax.prepare.workers import Processes
 
 WORDS = "la mi so re do fa ti ka lo pe nu ga ri".split()

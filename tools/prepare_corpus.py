@@ -52,14 +52,14 @@ def main() -> None:
         cli.check_folder("out", Path(out))
     from xl_jax.prepare import estimate
     from xl_jax.prepare.beam import Beam
-    from xl_jax.prepare.pipeline import place_of, prepare
+    from xl_jax.prepare.pipeline import folder_of, prepare
     from xl_jax.prepare.workers import Processes
 
     if FLAGS.dry_run:
         print(estimate.text(estimate.estimate(config, FLAGS.processes)))
         return
-    if place_of(config, Path(out)).exists():
-        print(f"{place_of(config, Path(out))} is there already")
+    if folder_of(config, Path(out)).exists():
+        print(f"{folder_of(config, Path(out))} is there already")
     with Processes(FLAGS.processes) as processes:
         run = Beam(shlex.split(FLAGS.beam)) if FLAGS.beam is not None else processes
         data = prepare(config, Path(out), run=run)

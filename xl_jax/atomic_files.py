@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -26,6 +28,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write(path: Path, text: str) -> None:
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes a .npy file. Unlike `np.save`, an error of the disk says which one (its errno)."""
+    array = np.ascontiguousarray(array)
+    with replacing(path) as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
 
 
 def sync_folder(folder: Path) -> None:

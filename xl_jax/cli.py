@@ -1,21 +1,24 @@
 """What the commands have in common: --help, one-line errors and exit codes.
 
-0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C.
+0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C;
+143 SIGTERM.
 """
 
 import argparse
 import os
+import signal
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from absl import app, flags, logging
 
-from xl_jax.errors import InputError, unknown
+from xl_jax.errors import InputError, Stopped, unknown
 
 Parse = Callable[[Sequence[str]], list[str]]
 
@@ -64,6 +67,7 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Ends the program with one line on stderr and the exit code of what went wrong."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except InputError as error:
@@ -77,6 +81,8 @@ def one_line_errors() -> Iterator[None]:
         if error.filename is None or error.strerror is None:
             raise
         _fail(f"error: {error.filename}: {error.strerror}", 1)
+    except Stopped as stop:
+        _fail(str(stop), stop.code)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 
@@ -127,6 +133,10 @@ def _flags() -> list[str]:
     """The names of the commands' flags, without those of absl."""
     module = flags.FLAGS.find_module_defining_flag
     return sorted(x for x in flags.FLAGS if not str(module(x)).startswith("absl"))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Stopped("terminated", 143)
 
 
 def _fail(message: str, code: int) -> None:

@@ -8,6 +8,15 @@ class InputError(ValueError):
     """Bad input. Commands print it as one line and exit with code 2, before any work is done."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Told to stop from outside. Commands print it as one line and exit with `code`: 130 for
+    Ctrl-C, 143 for SIGTERM."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to `n` of the `known` names, closest in spelling to `name` first."""
     return difflib.get_close_matches(name, list(known), n=n, cutoff=0.4)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from xl_jax.errors import InputError
-from xl_jax.prepare.pipeline import Prepared
+from xl_jax.prepare.prepared import Prepared
 from xl_jax.text import dictionaries
 from xl_jax.tokens.shards import Shard, of_lines
 from xl_jax.tokens.special import N_SPECIAL

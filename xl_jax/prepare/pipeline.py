@@ -1,17 +1,8 @@
-"""Text to tokens: corpora and vocabulary options in, a folder of token shards out.
+"""Text to tokens: corpora and vocabulary options in, a prepared corpus (see `prepared`) out.
 
-The folder is named by a digest of what was asked. It is made under the same name with a dot before
-it and renamed when it is complete: it is there whole or not at all, the same question is answered
-once, and work that was stopped goes on part by part.
-
-    vocab.json *.model          the vocabulary
-    LANG.train LANG.heldout     token shards (see `shards`); LANG.train@1, ... further copies with
-    LANG.test                   other words switched; LANG.test where a share is kept for it
-    LANG.gold LANG.words        sentences and words; line i means the same in every gold language
-    LANG.order                  of a twin's held-out and gold lines: tokens' places in the base's
-    counts.npy                  int64[languages, pieces]: occurrences in the training text
-    header.json                 what was asked, lines and tokens, digests
-    report.json report.txt      what became of the text (see `corpus_report`)
+Its folder is named by a digest of what was requested. It is made under the same name with a dot
+before it and renamed when it is complete: it is there with all its files or not at all, the same
+request is worked on once, and work that was stopped goes on part by part.
 """
 
 import glob
@@ -19,83 +10,66 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from xl_jax import atomic_files
 from xl_jax.config import Config
 from xl_jax.errors import InputError
 from xl_jax.json_files import fingerprint, plain, read_json, write_json
-from xl_jax.prepare import corpus_report, gold, stages, workers
-from xl_jax.prepare.stages import Work
-from xl_jax.text.corpora import Corpus, open_corpora
+from xl_jax.prepare import corpus_report, gold, integrity, prepared, stages, text_state, workers
+from xl_jax.prepare.prepared import Prepared
+from xl_jax.prepare.stages import Opened, Work
+from xl_jax.text.corpora import open_corpora
 from xl_jax.tokens import shards
 from xl_jax.tokens import vocabulary as vocabularies
 from xl_jax.tokens.sentencepiece_model import Size
-from xl_jax.tokens.shards import Shard
 from xl_jax.tokens.special import N_SPECIAL
-from xl_jax.tokens.vocabulary import Vocabulary
 
 FORMAT = 2  # of the folder; part of its name
+CHARACTERS_HERE = 2_000_000  # a vocabulary is learnt from more of them in a process of its own
 
 Log = Callable[[str], None]
-Records = dict[str, list[Any]]  # language -> what each pass over a part returned
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run's tokens. `gold` and `words` hold only the languages with known translations, `order`
-    only twins."""
-
-    vocabulary: Vocabulary
-    copies: dict[str, list[Shard]]  # of the training text; several where words are switched
-    heldout: dict[str, Shard]
-    test: dict[str, Shard]
-    gold: dict[str, Shard]
-    order: dict[str, Shard]
-    words: dict[str, Shard]
-    counts: np.ndarray  # int64[languages, vocabulary.size]
-    header: dict
-    folder: Path
-
-    @property
-    def train(self) -> dict[str, Shard]:
-        """The (first copy of the) training text."""
-        return {language: copies[0] for language, copies in self.copies.items()}
+Records = dict[str, list[Any]]  # language -> what a stage returned for each part
 
 
 def prepare(
-    config: Config, folder: Path, log: Log = print, run: workers.Run | None = None
+    config: Config,
+    folder: Path,
+    log: Log = print,
+    run: workers.Run | None = None,
+    verify: bool = False,
 ) -> Prepared:
-    """The tokens of a run: read from under `folder` if they are there, made otherwise.
+    """The tokens of a run: read from under `folder` if they are there, made otherwise. Reading them
+    does not need the text; if that is there and has changed, the log says so.
 
     Args:
       config: languages, corpora, vocab, clean, anchors, data and seed matter; the rest does not.
       folder: of prepared corpora; of several, this one's is named by a digest.
       log: gets a line for every stage.
       run: where the work is done; by default in several processes if it is worth it.
+      verify: compare the digest of every file, not only of those that look changed. A damaged file
+        is named and made again in either case.
 
     Raises:
-      InputError: a bad corpus, an empty one, one smaller than a window, an impossible vocabulary.
+      InputError: a bad corpus, an empty one, one smaller than a window, an impossible vocabulary; a
+        damaged file whose text is not there or has changed.
       RuntimeError: the disk is full, a process was killed; the same call goes on from there.
+      KeyboardInterrupt: the same, for Ctrl-C and SIGTERM.
     """
-    corpora = open_corpora({x: config.corpora[x] for x in config.languages})
-    place = place_of(config, folder)
-    if not _there(place):
-        with workers.disk_errors(folder), workers.Processes() as processes:
-            folder.mkdir(parents=True, exist_ok=True)
-
-            def waiting() -> None:
-                log(f"another process prepares {place}: waiting for it")
-
-            with workers.alone(folder / f".{place.name}.lock", waiting):
-                if not _there(place):
-                    _make(config, corpora, place, log, run or processes)
-    data = read(place)
+    corpus = folder_of(config, folder)
+    if not corpus.exists():
+        _exclusively(corpus, log, run, lambda run: _make(config, corpus, log, run))
+    elif integrity.damaged(corpus, verify):
+        _exclusively(corpus, log, run, lambda run: _repair(config, corpus, log, run))
+    else:
+        _tell_changed_text(config, corpus, log)
+    data = prepared.read(corpus)
     for language, train in data.train.items():
         if train.n_tokens < config.data.length or not len(data.heldout[language]):
             raise InputError(
@@ -106,12 +80,12 @@ def prepare(
     return data
 
 
-def place_of(config: Config, folder: Path) -> Path:
+def folder_of(config: Config, folder: Path) -> Path:
     """Where under `folder` the tokens of a run are, or will be."""
-    return folder / fingerprint(_question(config), 12, sort_keys=False)
+    return folder / fingerprint(_request(config), 12, sort_keys=False)
 
 
-def _question(config: Config) -> dict[str, Any]:
+def _request(config: Config) -> dict[str, Any]:
     """What the tokens depend on."""
     anchors = asdict(config.anchors) if config.anchors.dictionaries else None
     return {
@@ -127,145 +101,171 @@ def _question(config: Config) -> dict[str, Any]:
     }
 
 
-def read(place: Path) -> Prepared:
-    """Opens a folder that `prepare` wrote.
-
-    Raises:
-      InputError: files that do not belong together: shards of another vocabulary, changed ones.
-    """
-    header = read_json(place / "header.json")
-    vocabulary = vocabularies.load(place)
-    if vocabulary.digest != header["digest"]:
-        raise InputError(
-            f"{place}: the shards were made with another vocabulary than the one there "
-            "(digests differ)"
-        )
-    for language, expected in header["languages"].items():
-        found = shards.read(place, f"{language}.train")
-        if (len(found), found.n_tokens) != (expected["lines"], expected["tokens"]):
-            raise InputError(
-                f"{place}: {language}.train has {len(found)} lines and {found.n_tokens} tokens, "
-                f"header.json says {expected['lines']} and {expected['tokens']}"
-            )
-
-    def every(kind: str) -> dict[str, Shard]:
-        names = [x for x in header["languages"] if shards.exists(place, f"{x}.{kind}")]
-        return {x: shards.read(place, f"{x}.{kind}") for x in names}
-
-    return Prepared(
-        vocabulary=vocabulary,
-        copies={x: shards.read_copies(place, f"{x}.train") for x in header["languages"]},
-        heldout=every("heldout"),
-        test=every("test"),
-        gold=every("gold"),
-        order=every("order"),
-        words=every("words"),
-        counts=np.load(place / "counts.npy"),
-        header=header,
-        folder=place,
-    )
-
-
-def _there(place: Path) -> bool:
-    return (place / "header.json").exists()
-
-
-def _make(
-    config: Config, corpora: Mapping[str, Corpus], place: Path, log: Log, run: workers.Run
+def _exclusively(
+    corpus: Path, log: Log, run: workers.Run | None, work: Callable[[workers.Run], None]
 ) -> None:
-    """Makes the folder `place`, going on with what an interrupted process left."""
-    asked, folder = _question(config), place.with_name(f".{place.name}")
-    inputs = {**asked, "parts": {x: stages.parts_of(c) for x, c in corpora.items()}}
+    """Does `work` on the folder `corpus`, where no other process does so at the same time. What
+    stops it is said in one line."""
+    corpus.parent.mkdir(parents=True, exist_ok=True)
+    lock, progress = corpus.with_name(f".{corpus.name}.lock"), corpus.with_name(f".{corpus.name}")
+    with (
+        workers.told_why_stopped(corpus.parent),
+        workers.Processes() as processes,
+        workers.alone(lock, progress, f"prepares {corpus}", log),
+    ):
+        work(run or processes)
+
+
+def _make(config: Config, corpus: Path, log: Log, run: workers.Run) -> None:
+    """Makes the folder `corpus`, if no other process has done so meanwhile."""
+    if not corpus.exists():
+        made = _complete(config, corpus, log, run)
+        integrity.record(made)
+        made.rename(corpus)
+        atomic_files.sync_folder(corpus.parent)
+        (corpus / integrity.REQUEST).unlink()
+
+
+def _repair(config: Config, corpus: Path, log: Log, run: workers.Run) -> None:
+    """Makes the damaged files of the folder `corpus` again, by preparing the text once more with
+    the vocabulary that is there."""
+    names = integrity.damaged(corpus)
+    if not names:  # another process has done it
+        return
+    log(f"{corpus}: damaged: {', '.join(names)}; made again from the text")
+    vocabulary = None
+    if not any(x == "vocab.json" or x.endswith(".model") for x in names):
+        vocabulary = vocabularies.load(corpus)
+    try:
+        made = _complete(config, corpus, log, run, vocabulary)
+    except InputError as error:
+        lost = ", ".join(str(corpus / x) for x in names)
+        raise InputError(f"{lost}: damaged, and cannot be made again: {error}") from error
+    try:
+        integrity.replace(corpus, made, names)
+    finally:
+        shutil.rmtree(made)
+    if wrong := integrity.damaged(corpus):
+        raise InputError(f"{corpus}: still damaged: {', '.join(wrong)}")
+
+
+def _tell_changed_text(config: Config, corpus: Path, log: Log) -> None:
+    """Logs whose text is not what it was when it was prepared, as far as it is there."""
+    path = corpus / integrity.SOURCE
+    if not path.exists():
+        return
+    for language, why in text_state.changed(config, read_json(path)).items():
+        log(
+            f"{corpus}: the text of {language} has changed since it was prepared ({why}); its "
+            "tokens are used as they are. Remove the folder to prepare the text anew"
+        )
+
+
+def _complete(
+    config: Config,
+    corpus: Path,
+    log: Log,
+    run: workers.Run,
+    vocabulary: vocabularies.Vocabulary | None = None,
+) -> Path:
+    """The hidden folder beside `corpus` with all files of a prepared corpus, going on with what an
+    interrupted process left there.
+
+    Args:
+      vocabulary: to be used instead of learning one.
+    """
+    request, folder = _request(config), corpus.with_name(f".{corpus.name}")
+    corpora = open_corpora({x: config.corpora[x] for x in config.languages})
+    source = text_state.state(corpora)
+    inputs = {**request, "source": source}
+    inputs["parts"] = {x: stages.parts_of(c) for x, c in corpora.items()}
     inputs["measured"] = {x: stages.measured_share(config, c) for x, c in corpora.items()}
-    marker = folder / "asked.json"
+    marker = folder / integrity.REQUEST
     if not marker.exists() or read_json(marker)["inputs"] != plain(inputs):
         shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names
         folder.mkdir()
-        created = secrets.token_hex(8)
-        write_json(marker, {"created": created, "inputs": inputs})
+        write_json(marker, {"created": secrets.token_hex(8), "inputs": inputs})
     else:
         log(f"going on with what {folder} holds")
-    created = read_json(marker)["created"]
-    work = Work(folder, created, config, asked["seed"])
+    if vocabulary is not None:
+        vocabulary.save(folder)
+    work = Work(folder, read_json(marker)["created"], config, request["seed"])
     try:
-        if not _there(folder):
-            _write(work, asked, log, run)
+        if not (folder / "header.json").exists():
+            _write(work, request, log, run)
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    write_json(folder / integrity.SOURCE, source)
     for name in ("parts", "records", "sample", "duplicates", "vocabulary"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for left in folder.glob(".*.tmp"):  # of a killed process
         left.unlink()
-    folder.rename(place)
-    (place / marker.name).unlink()
+    return folder
 
 
-def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
+def _write(work: Work, request: dict, log: Log, run: workers.Run) -> None:
     """Every stage; what a killed process finished is taken from its records."""
-    o, folder, config = stages.opened(work), work.folder, work.config
-
-    def every(language: str) -> range:
-        return range(len(o.parts[language]))
-
-    def over_parts(
-        stage: str,
-        function: Callable[..., Any],
-        languages: Iterable[str],
-        indices: Callable[[str], range] = every,
-    ) -> Records:
-        """The results of `function(work, language, part)` for every part, or those given."""
-        parts = [(x, index) for x in languages for index in indices(x)]
-        arguments = {f"{x}.{index:05d}": (work, x, index) for x, index in parts}
-        found = workers.each(function, arguments, folder / "records" / stage, run, stage)
-        records: Records = {x: [] for x in languages}
-        for (language, _), result in zip(parts, found.values(), strict=True):
-            records[language].append(result)
-        return records
-
-    if config.clean.duplicates:
-        over_parts("hashes of lines", stages.find_duplicates, o.owners)
-        over_parts("duplicates", stages.mark_duplicates, o.owners)
-    sizes = {}
-    for language, records in over_parts("measure", stages.measure, o.owners, o.measured).items():
-        factor = len(o.parts[language]) / len(records)
-        found = (round(factor * sum(r[x] for r in records)) for x in Size._fields)
-        sizes[language] = Size(*found)
-        if not sizes[language].lines:
-            spec = o.corpora[language].spec
-            raise InputError(f"corpus of {language}, {spec!r}: no line of text")
-
+    o, folder = stages.opened(work), work.folder
+    if work.config.clean.duplicates:
+        _over_parts(work, "hashes of lines", stages.find_duplicates, o.owners, run)
+        _over_parts(work, "duplicates", stages.mark_duplicates, o.owners, run)
+    sizes = _measure(work, run)
     if not (folder / "vocab.json").exists():
-        v = config.vocab
+        v = work.config.vocab
         log(f"vocabulary: {v.mode}, {v.type}, {v.size} pieces a model")
-        _train_vocabulary(work, {x: n for x, n in sizes.items() if not o.corpora[x].base})
-
-    encoded = over_parts("encode", stages.encode, o.corpora)
+        own = {x: size for x, size in sizes.items() if not o.corpora[x].base}
+        long = sum(size.characters for size in own.values()) > CHARACTERS_HERE
+        workers.apart(_train_vocabulary, work, own) if long else _train_vocabulary(work, own)
+    encoded = _over_parts(work, "encode", stages.encode, o.corpora, run)
     kept = _gather(work, encoded, run)
     for language, size in kept.items():
         log(f"{language}: {size['lines']:,} lines, {size['tokens']:,} tokens for training")
-    counts = np.zeros((len(kept), o.vocabulary.size), np.int64)
-    for i, language in enumerate(kept):
-        for shard in shards.read_copies(folder, f"{language}.train"):
-            counts[i] += shard.counts(o.vocabulary.size)
-    np.save(folder / "counts.npy", counts)
+    counts = _count(o, kept)
+    atomic_files.write_array(folder / "counts.npy", counts)
     gold.write(folder, o.corpora, o.vocabulary, counts)
     report = corpus_report.summarise(o, encoded, kept, counts)
     write_json(folder / "report.json", report)
     atomic_files.write(folder / "report.txt", corpus_report.text(report) + "\n")
-    languages = {
-        x: {
-            "spec": o.corpora[x].spec,
-            "lines": size["lines"],
-            "tokens": size["tokens"],
-            "unknown": int(counts[i, :N_SPECIAL].sum()),
-            "heldout_lines": sum(r["heldout"]["lines"] for r in encoded[x]),
-            "text": _digest([r["text"] for r in encoded[x]]),
-        }
-        for i, (x, size) in enumerate(kept.items())
-    }
-    header = {**asked, "digest": o.vocabulary.digest, "languages": languages}
-    write_json(folder / "header.json", header)
+    write_json(folder / "header.json", _header(o, request, encoded, kept, counts))
+
+
+def _over_parts(
+    work: Work,
+    stage: str,
+    function: Callable[..., Any],
+    languages: Iterable[str],
+    run: workers.Run,
+    indices: Callable[[str], range] | None = None,
+) -> Records:
+    """The results of `function(work, language, part)` for every part, or for those of `indices`."""
+    every = stages.opened(work).parts
+    parts = [
+        (x, index) for x in languages for index in (indices(x) if indices else range(len(every[x])))
+    ]
+    arguments = {f"{x}.{index:05d}": (work, x, index) for x, index in parts}
+    found = workers.each(function, arguments, work.folder / "records" / stage, run, stage)
+    records: Records = {x: [] for x in languages}
+    for (language, _), result in zip(parts, found.values(), strict=True):
+        records[language].append(result)
+    return records
+
+
+def _measure(work: Work, run: workers.Run) -> dict[str, Size]:
+    """Lines and characters of every text, extrapolated where only some of its parts are read.
+
+    Raises:
+      InputError: a text without a line.
+    """
+    o, sizes = stages.opened(work), {}
+    records = _over_parts(work, "measure", stages.measure, o.owners, run, o.measured)
+    for language, measured in records.items():
+        factor = len(o.parts[language]) / len(measured)
+        sizes[language] = Size(*(round(factor * sum(r[x] for r in measured)) for x in Size._fields))
+        if not sizes[language].lines:
+            spec = o.corpora[language].spec
+            raise InputError(f"corpus of {language}, {spec!r}: no line of text")
+    return sizes
 
 
 def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
@@ -314,7 +314,38 @@ def _gather(work: Work, encoded: Records, run: workers.Run) -> dict[str, dict[st
     return kept
 
 
+def _count(o: Opened, languages: Iterable[str]) -> Int[np.ndarray, "languages V"]:
+    """Occurrences of each piece in the training texts, all copies together."""
+    counts = []
+    for language in languages:
+        copies = shards.read_copies(o.work.folder, f"{language}.train")
+        counts.append(sum(shard.counts(o.vocabulary.size) for shard in copies))
+    return np.stack(counts)
+
+
+def _header(
+    o: Opened,
+    request: Mapping[str, Any],
+    encoded: Records,
+    kept: Mapping[str, Mapping[str, int]],
+    counts: Int[np.ndarray, "languages V"],
+) -> dict[str, Any]:
+    """The content of header.json."""
+    languages = {
+        x: {
+            "spec": o.corpora[x].spec,
+            "lines": size["lines"],
+            "tokens": size["tokens"],
+            "unknown": int(counts[i, :N_SPECIAL].sum()),
+            "heldout_lines": sum(r["heldout"]["lines"] for r in encoded[x]),
+            "text": _digest([r["text"] for r in encoded[x]]),
+        }
+        for i, (x, size) in enumerate(kept.items())
+    }
+    return {**request, "digest": o.vocabulary.digest, "languages": languages}
+
+
 def _digest(digests: Sequence[str]) -> str:
     """One digest of those of a text's parts."""
-    whole = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return whole if len(digests) > 1 else digests[0]
+    joined = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return joined if len(digests) > 1 else digests[0]

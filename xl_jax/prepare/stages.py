@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from xl_jax.atomic_files import replacing
+from xl_jax.atomic_files import replacing, write_array
 from xl_jax.config import Config
 from xl_jax.rng import Purpose, generator
 from xl_jax.text import duplicates, twins
@@ -238,7 +238,7 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
                 sizes += map(len, training)
     if o.config.data.tokens:
         table = np.stack([np.concatenate(places), np.array(sizes[1:], float)], 1)
-        np.save(_documents(folder, language, index), table)
+        write_array(_documents(folder, language, index), table)
     names = {HELDOUT: "heldout", TEST: "test"}
     return {
         "counts": counts,

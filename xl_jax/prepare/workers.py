@@ -9,21 +9,25 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
+from xl_jax.errors import Stopped
 from xl_jax.json_files import read_json, write_json
 
 SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
 PIECES_A_PROCESS = 4  # fewer are not worth starting a process for
+SECONDS_OF_SILENCE = 3600  # of another process, until it is no longer waited for
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class Piece(NamedTuple):
@@ -71,22 +75,17 @@ class Processes:
 
     def __init__(self, most: int = 0) -> None:
         self._most = most
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool = ExitStack()
+        self._started: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Processes":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._pool.__exit__(*error)
 
     def __call__(self, pieces: Sequence[Piece], label: str) -> None:
-        """Does the pieces; when one fails, those in hand are finished first.
+        """Does the pieces; when one fails, those in hand are finished first. Ctrl-C ends all.
 
         Raises:
           RuntimeError: a process was killed.
@@ -98,26 +97,55 @@ class Processes:
                     piece.do()
                     bar.update()
                 return
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")  # JAX's threads survive no fork
-                most = self._most or cores()
-                self._pool = ProcessPoolExecutor(most, context, initializer=_begin)
-            futures: list[Future] = [self._pool.submit(piece.do) for piece in pieces]
+            if self._started is None:
+                self._started = self._pool.enter_context(_processes(self._most or cores()))
+            futures: list[Future] = [self._started.submit(piece.do) for piece in pieces]
             try:
                 for future in as_completed(futures):
-                    future.result()
+                    _result(future, label)
                     bar.update()
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    f"{label}: a process was killed (out of memory?); the parts that are done are "
-                    "kept, the same command continues"
-                ) from error
             finally:
                 for future in futures:
                     future.cancel()
 
     def _number(self, pieces: int) -> int:
         return min(self._most, pieces) if self._most else min(cores(), pieces // PIECES_A_PROCESS)
+
+
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)` in a process of its own, which a signal ends at once: a long call of
+    C++ in this one would first be finished.
+
+    Raises:
+      RuntimeError: the process was killed.
+    """
+    with _processes(1) as pool:
+        return _result(pool.submit(function, *arguments), function.__name__)
+
+
+@contextmanager
+def _processes(n: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that finishes what it has in hand, unless this process is told to stop."""
+    context = multiprocessing.get_context("spawn")  # JAX's threads survive no fork
+    pool = ProcessPoolExecutor(n, context, initializer=_begin)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        for process in list(pool._processes.values()):  # kill_workers() from Python 3.14 on
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _result(future: Future, label: str) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"{label}: a process was killed (out of memory?); the parts that are done are kept, "
+            "the same command continues"
+        ) from error
 
 
 def cores() -> int:
@@ -128,18 +156,28 @@ def cores() -> int:
 
 
 @contextmanager
-def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def alone(path: Path, progress: Path, what: str, log: Callable[[str], None]) -> Iterator[None]:
     """Within the context no other process is in it with the same `path`, a file that is there
-    only meanwhile; `waiting` is called if another one is. A killed process holds nothing."""
+    only meanwhile. A killed process holds nothing.
+
+    Args:
+      progress: folder in which the work leaves files; it is given up waiting when none of them has
+        changed for SECONDS_OF_SILENCE.
+      what: is done there, for messages.
+
+    Raises:
+      RuntimeError: waited in vain.
+    """
     while True:
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with path.open("a+") as file:
+            if not _lock(file):
+                log(f"{_holder(file)} {what}: waiting for it")
+                _wait(file, path, progress, what)
             if not _is_at(file.fileno(), path):  # who held it has removed it
                 continue
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
             try:
                 yield
             finally:
@@ -147,21 +185,58 @@ def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             return
 
 
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read(200) or "another process"
+
+
+def _wait(file: IO[str], path: Path, progress: Path, what: str) -> None:
+    """Until the lock is free, or nothing happens any more."""
+    begin = time.time()
+    while not _lock(file):
+        if time.time() - max(begin, _last_change(progress)) > SECONDS_OF_SILENCE:
+            raise RuntimeError(
+                f"{_holder(file)} {what} (it holds {path}), but nothing has changed in {progress} "
+                f"for {SECONDS_OF_SILENCE / 60:.0f} minutes: see whether it is alive, or name "
+                "another folder"
+            )
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _last_change(folder: Path) -> float:
+    """When a file below `folder` was last made, in seconds as `time.time` counts; 0 = never."""
+    times = [0.0]
+    for parent, _, _ in os.walk(folder):
+        with suppress(FileNotFoundError):
+            times.append(os.stat(parent).st_mtime)
+    return max(times)
+
+
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into one line.
+def told_why_stopped(folder: Path) -> Iterator[None]:
+    """Says in one line that work which was stopped from outside goes on later.
 
     Raises:
       RuntimeError: the disk is full.
+      Stopped: Ctrl-C or SIGTERM.
     """
+    kept = "the parts that are done are kept, the same command continues"
     try:
         yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(f"stopped: {folder}: {kept}", getattr(stop, "code", 130)) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RuntimeError(
-                f"{folder}: the disk is full; the parts that are done are kept, the same command "
-                "continues when there is room"
-            ) from error
+            text = f"{folder}: the disk is full; {kept} when there is room"
+            raise RuntimeError(text) from error
         raise
 
 

@@ -20,7 +20,8 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import read_json, write_json
 from xl_jax.model import sharing
 from xl_jax.model.shared_model import SharedModel, make_model
-from xl_jax.prepare.pipeline import Prepared, prepare
+from xl_jax.prepare.pipeline import prepare
+from xl_jax.prepare.prepared import Prepared
 from xl_jax.rules import leaf_paths
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.training.step import State, state_shapes

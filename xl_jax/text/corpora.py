@@ -214,7 +214,7 @@ def _docstring_lines() -> tuple[str, ...]:
 
 
 def _docstrings(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
-    return Corpus(spec, OnePart(lambda: iter(_docstring_lines())))
+    return Corpus(spec, OnePart(lambda: iter(_docstring_lines()), docstrings.versions))
 
 
 def _synthetic(language: str, spec: str, path: str, keys: _Keys) -> Corpus:

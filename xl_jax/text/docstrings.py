@@ -5,6 +5,7 @@ paths are sorted; files that a build generates and compiled modules are left out
 """
 
 import ast
+import importlib.metadata
 import importlib.util
 import inspect
 import re
@@ -76,6 +77,11 @@ def read(packages: Sequence[str] = PACKAGES) -> Iterator[str]:
     return _distinct(folders)
 
 
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """The version of each package's distribution: the text depends on nothing else."""
+    return {x: importlib.metadata.version(_distribution(x)) for x in packages}
+
+
 def sentences(docstring: str) -> Iterator[str]:
     """The sentences of one docstring that read as prose; duplicates are kept."""
     for paragraph in _paragraphs(docstring):
@@ -101,12 +107,15 @@ def _distinct(folders: Iterable[Path]) -> Iterator[str]:
 def _folders(package: str) -> list[Path]:
     spec = importlib.util.find_spec(package)  # a top-level name: found without being imported
     if spec is None or not spec.submodule_search_locations:
-        name = _DISTRIBUTION.get(package, package.replace("_", "-"))
         raise InputError(
-            f"package {package!r} is not installed: pip install {name} "
+            f"package {package!r} is not installed: pip install {_distribution(package)} "
             "(the text depends on its version: prefer pip install -r requirements.txt)"
         )
     return [Path(location) for location in sorted(set(spec.submodule_search_locations))]
+
+
+def _distribution(package: str) -> str:
+    return _DISTRIBUTION.get(package, package.replace("_", "-"))
 
 
 def _sources(folder: Path) -> list[Path]:

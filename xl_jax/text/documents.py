@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 Document = list[str]  # its lines (sentences or paragraphs), none of them empty
 Part = tuple[Any, ...]  # plain values that can be pickled; only its own source understands them
+State = dict[str, Any]  # file -> [bytes, nanoseconds of the last change], or package -> version
 
 
 @runtime_checkable
@@ -28,6 +29,10 @@ class Source(Protocol):
         """Bytes of text that all parts have, about; 0 = a small corpus, only reading would tell."""
         ...
 
+    def state(self) -> State:
+        """What tells without reading whether the text has changed; for JSON. Empty = it cannot."""
+        ...
+
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         """The documents that begin in `part`.
 
@@ -39,10 +44,13 @@ class Source(Protocol):
 
 
 class OnePart:
-    """A small corpus that is read at one go: every line is a document."""
+    """A small corpus that is read at one go: every line is a document. `versions` is its state."""
 
-    def __init__(self, lines: Callable[[], Iterator[str]]) -> None:
+    def __init__(
+        self, lines: Callable[[], Iterator[str]], versions: Callable[[], State] = dict
+    ) -> None:
         self._lines = lines
+        self.state = versions
 
     def parts(self, size: int) -> list[Part]:
         return [()]
@@ -62,7 +70,7 @@ class Subset:
 
     def __init__(self, source: Source, share: float) -> None:
         self._source, self._share = source, share
-        self.parts, self.size = source.parts, source.size
+        self.parts, self.size, self.state = source.parts, source.size, source.state
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for document in self._source.documents(part, counts):

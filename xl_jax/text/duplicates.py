@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xl_jax.atomic_files import write_array
 from xl_jax.text.documents import Document
 
 _HASH = np.dtype([("hash", "<u8"), ("line", "<u4")])  # line: its number in the part
@@ -27,7 +28,7 @@ def write_hashes(folder: Path, language: str, part: int, documents: Iterable[Doc
     order = np.argsort(hashes, kind="stable")
     result = np.empty(len(hashes), _HASH)
     result["hash"], result["line"] = hashes[order], order
-    np.save(_hashes(folder, language, part), result)
+    write_array(_hashes(folder, language, part), result)
 
 
 def mark(folder: Path, language: str, parts: int, index: int) -> int:
@@ -46,7 +47,7 @@ def mark(folder: Path, language: str, parts: int, index: int) -> int:
     marks = np.empty(len(lines), _MARK)
     marks["part"] = np.repeat(np.arange(parts), [len(x) for x in found])
     marks["line"] = lines["line"]
-    np.save(_marks(folder, language, index), marks[repeats])
+    write_array(_marks(folder, language, index), marks[repeats])
     return int(repeats.sum())
 
 

@@ -23,7 +23,7 @@ else:
     from backports import zstd
 
 from xl_jax.errors import InputError, unknown
-from xl_jax.text.documents import Document, Part, text_lines
+from xl_jax.text.documents import Document, Part, State, text_lines
 
 BLOCK = 1 << 20  # bytes read at a time
 LONGEST_LINE = 8 << 20  # bytes; a longer line is damage rather than text: dropped and counted
@@ -86,6 +86,9 @@ class Files:
 
     def size(self) -> int:
         return sum(n * (_RATIO if _ending(p) in _OPENERS else 1) for p, n in self._sizes.items())
+
+    def state(self) -> State:
+        return {path: [size, os.stat(path).st_mtime_ns] for path, size in self._sizes.items()}
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for path, start, end in part:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xl_jax.errors import InputError, near, unknown
-from xl_jax.text.documents import Document, Part, text_lines
+from xl_jax.text.documents import Document, Part, State, text_lines
 
 AT_ONCE = 64  # examples read in one call
 
@@ -117,6 +117,9 @@ class Tfds(Examples):
 
     def size(self) -> int:
         return round(self._length * self._bytes)
+
+    def state(self) -> State:
+        return {}  # a version of a set never changes
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         from tensorflow_datasets.proto import tf_example_generated_pb2

@@ -63,9 +63,19 @@ def train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> b
     if size <= N_SPECIAL:
         raise InputError(f"vocab.size = {size} of {whose}: {N_SPECIAL} are special tokens already")
     writer = io.BytesIO()
+    failure: list[BaseException] = []
+
+    def read() -> Iterator[str]:
+        try:
+            yield from lines
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # SentencePiece would take it for the end of the text
+            failure.append(error)
+
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=lines,
+            sentence_iterator=read(),
             model_writer=writer,
             model_type=config.type,
             vocab_size=size,
@@ -84,7 +94,11 @@ def train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> b
             minloglevel=2,
         )
     except RuntimeError as error:
+        if failure:
+            raise failure[0] from None
         raise InputError(_plain(str(error), config.type, size, whose)) from error
+    if failure:
+        raise failure[0]
     return writer.getvalue()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import DTypeLike
 
-from xl_jax.atomic_files import replacing
+from xl_jax.atomic_files import replacing, write_array
 from xl_jax.errors import InputError
 from xl_jax.tokens.special import EOS, PAD
 
@@ -225,8 +225,7 @@ class Writer:
     def __exit__(self, *error: Any) -> None:
         self._files.__exit__(*error)
         if error[0] is None:
-            with replacing(self._starts) as file:
-                np.save(file, np.frombuffer(self._edges, np.int64))
+            write_array(self._starts, np.frombuffer(self._edges, np.int64))
 
 
 def write(

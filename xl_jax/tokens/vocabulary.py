@@ -23,6 +23,7 @@ import numpy as np
 import sentencepiece
 from jaxtyping import Bool, Int32
 
+from xl_jax.atomic_files import replacing
 from xl_jax.config import Vocab, pairs
 from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import fingerprint, write_json
@@ -106,7 +107,8 @@ class Vocabulary:
     def save(self, folder: Path) -> None:
         """Writes one .model file a SentencePiece model, then vocab.json."""
         for language, name in self._files.items():
-            (folder / name).write_bytes(self.models[language])
+            with replacing(folder / name) as file:
+                file.write(self.models[language])
         write_json(folder / "vocab.json", self._record)
 
     @cached_property

@@ -1,8 +1,9 @@
 """Vocabularies: which row each language's pieces have, what is learned from, what is on disk."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -275,3 +276,13 @@ def test_no_model_learns_from_more_than_the_sample(
     filtered = {x: [line for line in t if chosen(line, keep[x], 0)] for x, t in texts.items()}
     again = train(config, filtered, sizes=sizes)
     assert read[len(first) :] == first and again.digest == whole.digest
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError("bad text")])
+def test_what_stops_the_text_stops_learning(error: Any) -> None:
+    def lines() -> Iterator[str]:
+        yield from ["la mi so"] * 100
+        raise error
+
+    with pytest.raises(error if isinstance(error, type) else InputError):
+        sentencepiece_model.train_model(Vocab(size=12), 12, lines(), "a")

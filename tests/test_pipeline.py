@@ -17,7 +17,7 @@ from tests.text_toy import WORDS, config, make, random_lines, text_of, write_tex
 from xl_jax.config import Anchors, Clean, Data, Vocab
 from xl_jax.errors import InputError
 from xl_jax.prepare import gold, pipeline, stages
-from xl_jax.prepare.pipeline import Prepared
+from xl_jax.prepare.prepared import Prepared
 from xl_jax.tokens import shards
 from xl_jax.tokens.shards import Shard
 from xl_jax.tokens.special import N_SPECIAL
@@ -34,7 +34,8 @@ def tokens_of(shard: Shard) -> list[list[int]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Of all files; the times of the last verification are each folder's own."""
+    return {x.name: x.read_bytes() for x in folder.iterdir() if x.name != "verified.json"}
 
 
 @pytest.mark.parametrize("mode", ["joint", "union", "disjoint", "local"])
@@ -197,18 +198,40 @@ def test_the_vocabulary_learns_from_a_bounded_share_of_a_large_text(
     assert len(data.train["a"]) == len(whole.train["a"])
 
 
-def test_the_same_question_is_answered_once_and_another_anew(tmp_path: Path) -> None:
+def test_the_same_request_is_worked_on_once_and_another_anew(tmp_path: Path) -> None:
     specs = {"en": write_text(tmp_path / "a.txt", 300, 0)}
     first = make(tmp_path, specs)
     (tmp_path / "a.txt").unlink()
-    with pytest.raises(InputError, match="no file matches"):
-        make(tmp_path, specs)
-    write_text(tmp_path / "a.txt", 5, 1)
-    again = make(tmp_path, specs)
+    again = make(tmp_path, specs)  # reading tokens needs no text
     assert tokens_of(first.train["en"]) == tokens_of(again.train["en"])
     assert [x.name for x in (tmp_path / "data").iterdir()] == [first.folder.name]
+    with pytest.raises(InputError, match="no file matches"):
+        make(tmp_path, specs, size=35)
     other = make(tmp_path, {"en": write_text(tmp_path / "b.txt", 300, 0)})
     assert other.folder != first.folder
+
+
+def test_text_that_changed_afterwards_is_told_and_its_tokens_are_kept(tmp_path: Path) -> None:
+    specs = {"a": write_text(tmp_path / "a.txt", 300, 0), "t": "twin:a", "s": "synthetic:a"}
+    specs["b"] = "synthetic:b#sentences=300,words=120,topics=4"
+
+    def told() -> list[str]:
+        said: list[str] = []
+        data = pipeline.prepare(config(specs), tmp_path / "data", said.append)
+        assert tokens_of(data.train["a"]) == tokens
+        return said
+
+    tokens = tokens_of(make(tmp_path, specs).train["a"])
+    assert told() == []
+    size = (tmp_path / "a.txt").stat().st_size
+    with (tmp_path / "a.txt").open("a") as file:
+        file.write("la\n")
+    (line,) = told()
+    assert f"the text of a has changed since it was prepared ({tmp_path}/a.txt: " in line
+    assert f"{size:,} bytes then, {size + 3:,} now" in line
+    write_text(tmp_path / "a.txt", 300, 0)
+    os.utime(tmp_path / "a.txt", ns=(1, 1))
+    assert "a.txt: written again, of the same size" in told()[0]
 
 
 SCRIPT = """
@@ -327,16 +350,3 @@ def test_empty_and_tiny_corpora_are_errors(tmp_path: Path) -> None:
         make(tmp_path, {"en": f"files:{tmp_path}/zh.txt#script=Han"})
     with pytest.raises(InputError, match="too few for rows of 16 tokens"):
         make(tmp_path, {"en": write_text(tmp_path / "tiny.txt", 1, 0)}, size=20)
-
-
-def test_shards_of_another_vocabulary_and_changed_ones_are_refused(tmp_path: Path) -> None:
-    specs = {"a": write_text(tmp_path / "a.txt", 300, 0)}
-    data, other = make(tmp_path, specs, size=40), make(tmp_path, specs, size=35)
-    for name in ("vocab.json", "a.model"):
-        (data.folder / name).write_bytes((other.folder / name).read_bytes())
-    with pytest.raises(InputError, match="made with another vocabulary .*digests differ"):
-        make(tmp_path, specs, size=40)
-    for path in data.folder.glob("a.train.*"):
-        (other.folder / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match=r"a.train has \d+ lines and \d+ tokens, header.json says"):
-        make(tmp_path, specs, size=35)
