@@ -11,7 +11,7 @@ import sentencepiece
 from xl_jax.config import Vocab
 from xl_jax.errors import InputError
 from xl_jax.text.documents import position, positions
-from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
+from xl_jax.tokens.special import BOS, EOS, MASK, NAMES, PAD, UNK
 
 LONGEST_LINE = 1 << 16  # bytes: SentencePiece does not learn from longer lines
 
@@ -60,8 +60,6 @@ def train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> b
     Raises:
       InputError: a size that the text cannot give, or no text.
     """
-    if size <= N_SPECIAL:
-        raise InputError(f"vocab.size = {size} of {whose}: {N_SPECIAL} are special tokens already")
     writer = io.BytesIO()
     failure: list[BaseException] = []
 

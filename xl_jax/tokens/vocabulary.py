@@ -292,8 +292,6 @@ def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
     for language, size in asked.items():
         if language not in own:
             raise unknown("language with a model of its own in vocab.sizes", language, own)
-        if not size.isdecimal():
-            raise InputError(f"vocab.sizes: {language} = {size!r} is not a number of pieces")
         sizes[language] = int(size)
     return sizes
 
