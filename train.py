@@ -41,6 +41,8 @@ def main() -> None:
     folder = config_flags.workdir()
     run = start(config_flags.config(), folder, multihost.say)
     multihost.say(run.model.totals())
+    if run.model.equal_rows:
+        multihost.say(f"warning: {run.model.equal_rows}")
     try:
         pretrain(run, multihost.say)
     except Interrupted as stop:

@@ -117,8 +117,24 @@ def test_init_shared_leaves_start_as_the_plain_model_and_private_ones_differ() -
     kernel = params["layer_1"]["kernel"]
     np.testing.assert_array_equal(kernel[0], plain["layer_1"]["kernel"])
     assert not np.allclose(kernel[0], kernel[1]) and not np.allclose(kernel[1], kernel[2])
-    equal = sharing.init(random_tree, mask, key, equal=True)["layer_1"]["kernel"]
-    np.testing.assert_array_equal(equal, np.stack([plain["layer_1"]["kernel"]] * 3))
+
+
+def test_private_variants_start_as_different_as_their_degree_says() -> None:
+    mask, key = {"a": (0, 1), "b": (0, 1), "scale": (0, 1)}, jax.random.key(0)
+
+    def tree(k: jax.Array) -> dict[str, jax.Array]:
+        a, b = (jax.random.normal(x, (10_000,)) for x in jax.random.split(k))
+        return {"a": a, "b": b, "scale": jnp.ones(3)}
+
+    start = sharing.init(tree, mask, key, {"a": 0.0, "b": 0.25, "scale": 0.25})
+    own = [tree(jax.random.fold_in(key, v)) for v in (0, 1)]
+    np.testing.assert_array_equal(start["a"], np.stack([own[0]["a"]] * 2))
+    np.testing.assert_array_equal(start["b"][0], own[0]["b"])
+    np.testing.assert_allclose(
+        start["b"][1], 0.75**0.5 * own[0]["b"] + 0.5 * own[1]["b"], rtol=1e-5, atol=1e-6
+    )
+    assert np.std(start["b"][1]) == pytest.approx(1, abs=0.03)
+    np.testing.assert_array_equal(start["scale"], np.ones((2, 3)))
 
 
 def test_presence_marks_the_variants_of_the_languages_in_a_step() -> None:

@@ -15,6 +15,7 @@ from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
 from xl_jax.config import Batch, Mesh, Optim
 from xl_jax.devices.mesh import make_mesh
+from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.masking import mask_rows
 from xl_jax.model.shared_model import SharedModel
@@ -99,6 +100,21 @@ def test_nothing_shared_is_independent_models(clip: float) -> None:
         start = sharing.select(model.init(), model.mask, language)
         expected = plain_training(model, batches, start, slots=[language])
         assert_close(sharing.select(params, model.mask, language), expected)
+
+
+def test_starts_are_chosen_leaf_by_leaf_and_equal_rows_of_equal_pieces_are_told() -> None:
+    rules = (("embed/token", "equal"), ("embed/.*", 0.5), (".*", "different"))
+    model = toy.model(toy.config("all_private", private_init=rules))
+    start = model.init()
+    table, position = start["embed"]["token"], start["embed"]["position"]
+    assert (table[0] == table[1]).all() and not (position[0] == position[1]).any()
+    assert "start the same for 27 pieces of en and fr" in model.equal_rows
+    for sharing_rules, private_init in (("all_private", "different"), ("all_shared", "equal")):
+        assert not toy.model(toy.config(sharing_rules, private_init=private_init)).equal_rows
+    with pytest.raises(InputError, match="private_init: no rule for"):
+        SharedModel.abstract(toy.config(private_init=(("embed/token", 0.5),)))
+    with pytest.raises(InputError, match="private_init"):
+        toy.config(private_init=((".*", 1.5),))
 
 
 def test_the_two_limits_differ() -> None:

@@ -14,10 +14,10 @@ from xl_jax.config.corpus import Anchors, Clean, Data, Vocab
 from xl_jax.config.domains import (
     Section,
     boolean,
-    choice,
     integer,
     mapping,
     nonempty,
+    number,
     option,
     pairs,
     require,
@@ -61,8 +61,15 @@ class Config(Section):
         ),
         "which languages share which parameters; the first pattern that matches a leaf's path wins",
     )
-    private_init: str = option(
-        "different", choice("different", "equal"), "private variants start different, or equal"
+    private_init: Any = option(
+        "different",
+        rules(
+            "'different', 'equal', or ordered (pattern, value) pairs; a value is one of these or a "
+            "number in [0, 1], how different",
+            lambda value: value in ("different", "equal") or number("[0, 1]").holds(value),
+            names="different|equal",
+        ),
+        "how different the private variants of a leaf start: 'equal' is 0, 'different' 1",
     )
     seed: int = option(0, integer(0), "decides every random choice")
     steps: int = option(416_667, integer(1), "training steps")

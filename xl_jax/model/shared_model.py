@@ -1,5 +1,6 @@
 """A run's model: the plain module, and the mask that says how languages share its parameters."""
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from xl_jax.model import sharing
 from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
+from xl_jax.rules import apply_rules
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -59,6 +61,37 @@ class SharedModel:
         return sharing.components(self.template, self.mask, len(self.config.languages))
 
     @cached_property
+    def init_degrees(self) -> Any:
+        """How different the variants of each leaf start, 0..1: `config.private_init`."""
+        degrees = {"equal": 0.0, "different": 1.0}
+        given = self.config.private_init
+        rules = ((".*", given),) if isinstance(given, str) else given
+        resolved = [(pattern, degrees.get(value, value)) for pattern, value in rules]
+        return apply_rules(resolved, self.template, what="private_init")
+
+    @property
+    def equal_rows(self) -> str:
+        """A warning where equal starts are a leak: private token tables in which the same row means
+        something in two languages start alike in it. Empty where nothing leaks."""
+        degree, variants = self.init_degrees["embed"]["token"], self.mask["embed"]["token"]
+        if degree == 1 or len(set(variants)) == 1:
+            return ""
+        languages = self.config.languages
+        lines = []
+        for (i, a), (j, b) in itertools.combinations(enumerate(languages), 2):
+            common = int((self.seen[i] & self.seen[j]).sum())
+            if variants[i] != variants[j] and common:
+                how = "the same" if degree == 0 else f"alike (degree {degree:g})"
+                what = "numbers" if self.config.vocab.mode == "local" else "pieces"
+                lines.append(f"{common:,} {what} of {a} and {b}")
+        if not lines:
+            return ""
+        return (
+            f"private_init: rows of embed/token start {how} for {', '.join(lines)}: the private "
+            "tables have that much in common before any training"
+        )
+
+    @cached_property
     def allowed(self) -> np.ndarray:
         """bool[languages, V]: the pieces that the output softmax of each language ranges over."""
         if self.config.model.softmax == "own" or self.config.vocab.mode == "local":
@@ -83,9 +116,8 @@ class SharedModel:
 
     def init(self, seed: int | jax.Array | None = None) -> sharing.Params:
         """Stacked parameters at step 0, a function of `seed`, by default the config's."""
-        equal = self.config.private_init == "equal"
         start = key(self.config.seed if seed is None else seed, Purpose.INIT)
-        return sharing.init(self._init_one, self.mask, start, equal)
+        return sharing.init(self._init_one, self.mask, start, self.init_degrees)
 
     def _init_one(self, start: jax.Array) -> Any:
         tokens = jnp.zeros((1, 4), jnp.int32)
@@ -106,7 +138,7 @@ class SharedModel:
         size = vocab_size or config.vocab.size
         possible = np.ones((len(config.languages), size), bool)
         model = cls(config, size, possible, possible & (np.arange(size) >= N_SPECIAL))
-        _ = model.mask
+        _ = model.mask, model.init_degrees
         return model
 
     def totals(self) -> str:

@@ -29,6 +29,7 @@ PRESETS = (
     "all_shared",
     "all_private",
     "sep_emb",
+    "sep_tokens",
     "sep_positions",
     "sep_l1",
     "sep_l1_3",
@@ -37,7 +38,9 @@ PRESETS = (
     "sep_emb_l1_3",
     "sep_emb_l1_6",
 )
-_SEPARATE = re.compile(r"sep(?P<emb>_emb)?(?P<pos>_positions)?(_l(?P<first>\d+)(_(?P<last>\d+))?)?")
+_SEPARATE = re.compile(
+    r"sep(?P<emb>_emb)?(?P<tok>_tokens)?(?P<pos>_positions)?(_l(?P<first>\d+)(_(?P<last>\d+))?)?"
+)
 
 
 def preset(name: str) -> Rules:
@@ -45,8 +48,8 @@ def preset(name: str) -> Rules:
 
     `all_shared` (the paper's Default), `all_private`, and `sep_` followed by what is private:
     `emb` (token embeddings, positions, their LayerNorm, and the output bias that goes with the
-    tied softmax), `positions`, `l1` or `l1_3` (layers counted from 1), joined by `_`:
-    `sep_emb_l1_6`.
+    tied softmax), `tokens` (the table and the output bias alone), `positions`, `l1` or `l1_3`
+    (layers counted from 1), joined by `_`: `sep_emb_l1_6`.
     """
     if name == "all_shared":
         return ((".*", "shared"),)
@@ -58,6 +61,8 @@ def preset(name: str) -> Rules:
     rules: list[tuple[str, str]] = []
     if parts["emb"]:
         rules += [("embed/.*", "private"), ("mlm/bias", "private")]
+    if parts["tok"]:
+        rules += [("embed/token", "private"), ("mlm/bias", "private")]
     if parts["pos"]:
         rules += [("embed/position", "private")]
     if parts["first"]:
@@ -107,21 +112,36 @@ def _variants(value: Any, pattern: str, languages: Sequence[str]) -> Variants:
 
 
 def init(
-    init_fn: Callable[[jax.Array], Params], mask: Mask, key: jax.Array, equal: bool = False
+    init_fn: Callable[[jax.Array], Params], mask: Mask, key: jax.Array, degrees: Any = None
 ) -> Params:
     """Stacked parameters: variant v of every leaf is `init_fn(fold_in(key, v))`'s, [V, ...].
 
     So a shared leaf starts as the plain model of `fold_in(key, 0)`, whatever the mask, and private
-    variants start from different random numbers; with `equal` all start as variant 0.
+    variants start from different random numbers.
+
+    Args:
+      degrees: the template's structure with a number in 0..1 at each leaf, by default 1 everywhere:
+        how different its variants start. At 0 all start as variant 0, at d as
+        sqrt(1 - d) * (variant 0) + sqrt(d) * (variant v's own draw): the variance stays, and the
+        correlation with variant 0 is sqrt(1 - d). Constants, as LayerNorm's, stay what they are.
     """
     template = jax.eval_shape(init_fn, key)
     depth = max(max(v) for v in _tuples(template, mask)) + 1
-    draws = [init_fn(jax.random.fold_in(key, 0 if equal else v)) for v in range(depth)]
+    draws = [init_fn(jax.random.fold_in(key, v)) for v in range(depth)]
+    if degrees is None:
+        degrees = jax.tree.map(lambda _: 1.0, template)
 
-    def stack(_: Any, variants: Variants, *leaves: jax.Array) -> jax.Array:
-        return jnp.stack(leaves[: max(variants) + 1])
+    def stack(_: Any, variants: Variants, degree: float, *leaves: jax.Array) -> jax.Array:
+        return jnp.stack([_between(leaves[0], x, degree) for x in leaves[: max(variants) + 1]])
 
-    return jax.tree.map(stack, template, mask, *draws)
+    return jax.tree.map(stack, template, mask, degrees, *draws)
+
+
+def _between(first: jax.Array, own: jax.Array, degree: float) -> jax.Array:
+    if degree in (0, 1):
+        return own if degree else first
+    mixed = np.sqrt(1 - degree) * first + np.sqrt(degree) * own
+    return jnp.where(first == own, first, mixed).astype(first.dtype)
 
 
 def select(params: Params, mask: Mask, language: int | jax.Array) -> Params:
