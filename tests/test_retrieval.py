@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from xl_jax.analysis import neighbours, retrieval
-from xl_jax.analysis.bootstrap import wilson_interval
 from xl_jax.analysis.dictionary_induction import cover, induction
 from xl_jax.analysis.neighbours import csls, nearest, nearest_both
 from xl_jax.analysis.retrieval import chance, retrieve
@@ -127,22 +126,18 @@ def test_induction_counts_any_translation_and_reports_coverage() -> None:
     pairs = [(w, w) for w in words[:30]] + [("w0", "w7"), ("gone", "w1"), ("w2", "gone")]
     covered = cover(pairs, words, words)
     assert (covered.words, covered.asked) == (30, 31)
-    records = induction(X, X.copy(), covered)
-    assert {(r["criterion"], r["at"]) for r in records} == {
-        (c, k) for c in ("csls", "nn") for k in (1, 5)
-    }
-    for r in records:
-        assert r["value"] == 1 and r["n"] == 30
-        assert (r["low"], r["high"]) == wilson_interval(1.0, 30)
-        assert r["coverage"] == pytest.approx(30 / 31)
-        assert r["chance"] == pytest.approx(r["at"] / N * 31 / 30, rel=0.01)
+    assert covered.coverage == pytest.approx(30 / 31)
+    found = induction(X, X.copy(), covered)
+    assert {(r.criterion, r.at) for r in found} == {(c, k) for c in ("csls", "nn") for k in (1, 5)}
+    for r in found:
+        assert r.hits.tolist() == [1] * 30
+        assert r.chance == pytest.approx(r.at / N * 31 / 30, rel=0.01)
     noisy = X + 0.7 * RANDOM.normal(size=X.shape).astype(np.float32)
     scores = dense_csls(X, noisy)[:30]
     best = first_best(scores, 1)[:, 0]
     expected = np.mean((best == np.arange(30)) | ((np.arange(30) == 0) & (best == 7)))
-    found = next(r for r in induction(X, noisy, covered, at=(1,)) if r["criterion"] == "csls")
-    assert 0.1 < expected < 0.9 and found["value"] == pytest.approx(expected)
-    assert found["low"] < found["value"] < found["high"]
+    csls = next(r for r in induction(X, noisy, covered, at=(1,)) if r.criterion == "csls")
+    assert 0.1 < expected < 0.9 and csls.hits.mean() == pytest.approx(expected)
 
 
 def test_refused_with_the_reason() -> None:

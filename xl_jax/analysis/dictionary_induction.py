@@ -6,13 +6,12 @@ the first candidates, and the candidates are all words of the target language.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from xl_jax.analysis import retrieval
-from xl_jax.analysis.bootstrap import rate_interval
 from xl_jax.analysis.neighbours import CSLS_K, nearest
 from xl_jax.analysis.vectors import one_space, unit
 from xl_jax.errors import InputError
@@ -64,54 +63,45 @@ def cover(
     return Covered(np.array(answers), len(asked))
 
 
+class Induced(NamedTuple):
+    """Whether each source word of the dictionary has a translation among its first `at` candidates,
+    and how often chance would put one there."""
+
+    criterion: str
+    at: int
+    hits: Float[np.ndarray, " n"]
+    chance: float
+
+
 def induction(
     x: Float[np.ndarray, "n D"],
     y: Float[np.ndarray, "m D"],
     dictionary: Covered,
     at: Sequence[int] = (1, 5),
     k: int = CSLS_K,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Precision at each of `at`, by CSLS and by cosine alone, of the dictionary's source words.
+) -> list[Induced]:
+    """Hits at each of `at`, by CSLS and by cosine alone, of the dictionary's source words.
 
     Args:
       x, y: one vector for every word of both languages, mapped into one space. CSLS looks at all of
         them.
-      seed: of the bootstrap, which draws source words.
-
-    Returns:
-      Records (design.md section 3) without source, target, layer and seed: metric
-      "dictionary_induction", criterion, at, value, low, high, chance, n (source words), coverage.
 
     Raises:
       InputError: different widths, values that are not finite.
     """
     x, y = one_space(x, y)
     x, y = unit(x), unit(y)
-    asked, query = np.unique(dictionary.answers[:, 0], return_inverse=True)
+    words, query = np.unique(dictionary.answers[:, 0], return_inverse=True)
     answers = np.stack([query, dictionary.answers[:, 1]], 1)
-    crowding_of_y = nearest(y, x, min(k, len(x))).scores.mean(1)  # that of x changes no order
-    records = []
+    similarity_of_y = nearest(y, x, min(k, len(x))).scores.mean(1)  # that of x changes no order
+    found = []
     for criterion in CRITERIA:
-        offset = -crowding_of_y / 2 if criterion == "csls" else None
-        places = retrieval.places(x[asked], y, answers, offset)
+        offset = -similarity_of_y / 2 if criterion == "csls" else None
+        places = retrieval.places(x[words], y, answers, offset)
         for cut in at:
-            hits = places.hits(cut)
-            low, high = rate_interval(hits, seed)
-            records.append(
-                {
-                    "metric": "dictionary_induction",
-                    "criterion": criterion,
-                    "at": cut,
-                    "value": float(hits.mean()),
-                    "low": low,
-                    "high": high,
-                    "chance": retrieval.chance(answers, len(asked), len(y), cut)[0],
-                    "n": len(asked),
-                    "coverage": dictionary.coverage,
-                }
-            )
-    return records
+            chance = retrieval.chance(answers, len(words), len(y), cut)[0]
+            found.append(Induced(criterion, cut, places.hits(cut), chance))
+    return found
 
 
 def _some(words: Iterable[str]) -> str:

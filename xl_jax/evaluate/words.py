@@ -6,17 +6,18 @@ words.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xl_jax.analysis import fasttext, procrustes
-from xl_jax.analysis.dictionary_induction import cover
+from xl_jax.analysis.dictionary_induction import Covered, cover
 from xl_jax.analysis.dictionary_induction import induction as induce
 from xl_jax.analysis.record import Record
 from xl_jax.errors import InputError
+from xl_jax.evaluate import hits
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.maps import save_maps
@@ -45,40 +46,56 @@ def induction(context: Context) -> Iterator[Record]:
         [entry[:2] for entry in dictionaries.read(name)]
         for name in (o.map_dictionary, o.dictionary)
     )
-    same = {a for a, b in test if a == b}  # a joint vocabulary gives them one row
-    different = [(a, b) for a, b in test if a not in same]
+    alike = {a for a, b in test if a == b}  # a joint vocabulary gives them one row
+    tests = {"all": test, "different": [(a, b) for a, b in test if a not in alike]}
     data = Path(o.dictionary).stem
     for source, target in context.language_pairs:
         sides = list(zip((context.source, context.target), (source, target), strict=True))
         texts = [_words(context, encoders, language) for encoders, language in sides]
         for vectors, model, x, y in _spaces(context, sides, texts):
-            learnt_from = cover(train, x.words, y.words).answers
-            right = {"all": cover(test, x.words, y.words)}
-            if different:
-                right["different"] = cover(different, x.words, y.words)
-            extras = {
-                "vectors": vectors,
-                "map_pairs": len(learnt_from),
-                "words": [len(x.words), len(y.words)],
-            }
             origin = context.origin(model, source, target) | {"data": data}
-            maps = []
-            for layer in range(min(len(x.vectors), len(y.vectors))):
-                here = x.vectors[layer], y.vectors[layer]
-                paired = [z[i] for z, i in zip(here, learnt_from.T, strict=True)]
-                for kind in ROTATIONS:
-                    learnt = procrustes.fit(
-                        paired[1], paired[0], o.normalise, kind, (here[1], here[0]), layer
-                    )
-                    if kind == "procrustes":
-                        maps.append(learnt)
-                    near = learnt.target(here[0]), learnt(here[1])
-                    for spelling, answers in right.items():
-                        more = {"layer": layer, "spelling": spelling, "map": kind}
-                        for scores in induce(*near, answers):
-                            yield Record.from_json({**scores, **origin, **more, **extras})
+            words = cover(train, x.words, y.words).answers
+            maps = {kind: _maps(o.normalise, x, y, words, kind) for kind in ROTATIONS}
+            spaces = {"vectors": vectors, "words": [len(x.words), len(y.words)]}
+            for spelling, pairs in tests.items():
+                if pairs:
+                    extras = {**spaces, "spelling": spelling, "map_pairs": len(words)}
+                    answers = cover(pairs, x.words, y.words)
+                    yield from _induced(x, y, maps, answers, origin | {"extras": extras})
             if model == "trained":
-                save_maps(context, maps, re.sub(r"\W+", "_", vectors), source, target)
+                save_maps(context, maps["procrustes"], re.sub(r"\W+", "_", vectors), source, target)
+
+
+def _maps(
+    normalise: str, x: Space, y: Space, words: np.ndarray, rotation: str
+) -> list[procrustes.Map]:
+    """Of every layer, the map of the target's space into the source's that pairs of words give."""
+    layers = zip(x.vectors, y.vectors, strict=False)
+    return [
+        procrustes.fit(b[words[:, 1]], a[words[:, 0]], normalise, rotation, (b, a), layer)
+        for layer, (a, b) in enumerate(layers)
+    ]
+
+
+def _induced(
+    x: Space,
+    y: Space,
+    maps: Mapping[str, Sequence[procrustes.Map]],
+    answers: Covered,
+    origin: Mapping[str, Any],
+) -> Iterator[Record]:
+    found: dict[tuple[int, float], list[hits.Hits]] = {}
+    for kind, of_layers in maps.items():
+        for layer, learnt in enumerate(of_layers):
+            for one in induce(learnt.target(x.vectors[layer]), learnt(y.vectors[layer]), answers):
+                way = {"map": kind, "criterion": one.criterion}
+                at_cut = found.setdefault((one.at, one.chance), [])
+                at_cut.append(hits.Hits(layer, way, one.hits[None]))
+    for (at, chance), at_cut in found.items():
+        extras = {"at": at, "coverage": answers.coverage, **origin["extras"]}
+        fields = {**origin, "chance": chance, "n": answers.words, "extras": extras}
+        yield from hits.by_layer("dictionary_induction", at_cut, **fields)
+        yield from hits.at_best_layer("dictionary_induction", at_cut, **fields)
 
 
 def _spaces(

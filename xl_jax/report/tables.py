@@ -134,7 +134,7 @@ def _span(block: Sequence[Record], **wanted: Any) -> str:
 def at_best_layer(records: Sequence[Record]) -> str:
     """Every kind at its best layer, a row a direction. The layer was chosen on the test items, and
     the interval takes the choice into account."""
-    best = [r for r in records if r.metric == "best_layer"]
+    best = [r for r in records if r.metric == "best_layer" and r.get("at", 1) == 1]
     rows = [["best layer, chosen on the test items", "layer", "value", "95 % interval", "chance"]]
     for metric, title in NAMES.items():
         here = [r for r in best if r.get("of") == metric]
