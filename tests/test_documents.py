@@ -20,6 +20,7 @@ from tools.benchmarks import record
 from xl_jax.analysis.record import Record
 from xl_jax.config import Config
 from xl_jax.config.finetune import Tuning
+from xl_jax.model.sharing import preset
 from xl_jax.report.tables import by_layer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -213,6 +214,18 @@ def test_config_fields_in_running_text_exist(document):
         for name in re.findall(r"(?<![\w./-])([a-z]+\.[a-z_]+)\b(?!\()", code):
             if name.partition(".")[0] in sections:
                 assert name in there, f"{document.relative_to(ROOT)}: {code}"
+
+
+def test_presets_in_running_text_exist():
+    named = {
+        name
+        for document in DOCUMENTS
+        for code in INLINE.findall(FENCE.sub("", text_of(document)))
+        for name in re.findall(r"\b(?:sep_\w+|all_shared|all_private)\b", code)
+    }
+    assert named >= {"all_shared", "all_private", "sep_emb", "sep_l1_3"}
+    for name in named - {"sep_attention"}:  # that is added by an example
+        preset(name)
 
 
 def test_tables_are_those_of_their_files():
