@@ -47,7 +47,7 @@ TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without 
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
 SOURCE = flags.DEFINE_string("source", None, "Source language (default: the run's first).")
 TARGET = flags.DEFINE_string("target", None, "Target language (default: each of the others).")
-OTHER = flags.DEFINE_string("other", None, "Run directory of the target language's encoder.")
+cli.define_folder("other", "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
 LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
 OPTIONS = (  # what comes after the dot is the name of a field of `config.EvalOptions`
@@ -101,7 +101,7 @@ def main() -> None:
 
     check_tasks(TASK.value)
     run = load(config_flags.workdir())
-    other = load(Path(OTHER.value)) if OTHER.value else None
+    other = load(Path(flags.FLAGS.other)) if flags.FLAGS.other else None
     if [task for task in TASK.value if task in TRANSFER]:
         return transfer(run, other)
     found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))

@@ -23,15 +23,13 @@ PROCESSES = flags.DEFINE_string(
     "This process among others: HOST:PORT,NUMBER,ALL, or auto: JAX finds out (default: one process "
     "or what Slurm, a TPU slice on GKE, or xpk say).",
 )
-CACHE = flags.DEFINE_string(
-    "compilation_cache", None, "Folder that keeps compiled programs for the next start."
-)
+cli.define_folder("compilation_cache", "Keeps compiled programs for the next start.")
 
 
 def main() -> None:
     from xl_jax.devices import multihost
 
-    multihost.start(PROCESSES.value, CACHE.value)
+    multihost.start(PROCESSES.value, flags.FLAGS.compilation_cache)
     from xl_jax.evaluate.runner import measure
     from xl_jax.pretrain.loop import pretrain
     from xl_jax.report.run import show

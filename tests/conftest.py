@@ -24,4 +24,6 @@ for name, value in {
     jax.config.update(name, value)
     os.environ[name.upper()] = str(value)
 
+import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong types is tested
+
 install_import_hook("xl_jax", "beartype.beartype")

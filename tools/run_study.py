@@ -13,9 +13,7 @@ from absl import flags
 from tqdm import tqdm
 
 from xl_jax import cli
-from xl_jax.config import python_file
-from xl_jax.errors import InputError
-from xl_jax.studies.study import Study, StudyFolder, StudyRun
+from xl_jax.studies.study import StudyFolder, StudyRun, load_study
 
 CONFIG = flags.DEFINE_string("config", "configs/compare_tiny.py", "File that defines STUDY.")
 cli.define_folder("out", "Study directory (default: studies/NAME_OF_CONFIG).")
@@ -26,7 +24,7 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would run.")
 
 
 def main() -> None:
-    study = load(CONFIG.value)
+    study = load_study(CONFIG.value)
     out = Path(flags.FLAGS.out or f"studies/{Path(CONFIG.value).stem}")
     cli.check_folder("out", out)
     folder = StudyFolder(study, out)
@@ -56,20 +54,6 @@ def main() -> None:
     if failed:
         logs = ", ".join(str(run.log) for run in failed)
         raise RuntimeError(f"{len(failed)} of {len(folder.runs)} runs failed; see {logs}")
-
-
-def load(name: str) -> Study:
-    """The study that a file defines.
-
-    Raises:
-      InputError: there is none, or a setting that no run would accept.
-    """
-    study = python_file.load("study", python_file.find("study", name), "STUDY")
-    if not isinstance(study, Study):
-        raise InputError(f"study file {name}: STUDY is no Study: {study!r}")
-    for setting in study.settings:
-        study.config_of(setting)
-    return study
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ _define(CONFIG)
 
 
 def define_workdir() -> None:
-    cli.define_folder("workdir", "Run directory (default: runs/NAME_OF_CONFIG).")
+    if "workdir" not in flags.FLAGS:  # two commands may be imported by one program
+        cli.define_folder("workdir", "Run directory (default: runs/NAME_OF_CONFIG).")
 
 
 def define_tuning() -> None:

@@ -2,7 +2,7 @@
 
 import runpy
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def load(kind: str, path: str, name: str) -> Any:
     return found[name]
 
 
-def call(path: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def call(path: str, function: Any, *arguments: Any) -> Any:
     """The value of a function that the file defines.
 
     Raises:

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +16,9 @@ from queue import SimpleQueue
 
 from xl_jax.analysis import record
 from xl_jax.analysis.record import Record
-from xl_jax.config import Config
+from xl_jax.config import Config, python_file
 from xl_jax.config.command_line import ConfigFlag
 from xl_jax.config.domains import integer, several
-from xl_jax.config.python_file import CHECKOUT
 from xl_jax.errors import InputError
 from xl_jax.json_files import plain, read_json, write_json
 
@@ -30,7 +29,7 @@ class Study:
 
     title: str
     config: str
-    settings: Mapping[str, list[str]]
+    settings: Mapping[str, Sequence[str]]
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -82,6 +81,20 @@ class Study:
             for seed in self.seeds
             for setting, flags in self.settings.items()
         ]
+
+
+def load_study(name: str) -> Study:
+    """The study that a file defines.
+
+    Raises:
+      InputError: there is none, or a setting that no run would accept.
+    """
+    study = python_file.load("study", python_file.find("study", name), "STUDY")
+    if not isinstance(study, Study):
+        raise InputError(f"study file {name}: STUDY is no Study: {study!r}")
+    for setting in study.settings:
+        study.config_of(setting)
+    return study
 
 
 def folder_name(setting: str) -> str:
@@ -166,15 +179,16 @@ class StudyFolder:
 def _train(run: StudyRun, core: int) -> int:
     """`train.py` in a process of its own; its output in the run's log. Returns the exit code."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(CHECKOUT / "train.py"), *run.flags, f"--workdir={run.folder}"]
+    program = str(python_file.CHECKOUT / "train.py")
+    command = [sys.executable, program, *run.flags, f"--workdir={run.folder}"]
     environment = dict(os.environ)
     if hasattr(os, "sched_setaffinity"):  # Linux: one core a run, so that they do not wait
         allowed = sorted(os.sched_getaffinity(0))
         pinned = str(allowed[core % len(allowed)])
-        program = f"import os; os.sched_setaffinity(0, {{{pinned}}}); "
-        program += "import sys, runpy; sys.argv = sys.argv[1:]; "
-        program += "sys.path[0] = os.path.dirname(sys.argv[0]); "
-        program += "runpy.run_path(sys.argv[0], run_name='__main__')"
-        command = [sys.executable, "-c", program, *command[1:]]
+        pin = f"import os; os.sched_setaffinity(0, {{{pinned}}}); "
+        pin += "import sys, runpy; sys.argv = sys.argv[1:]; "
+        pin += "sys.path[0] = os.path.dirname(sys.argv[0]); "
+        pin += "runpy.run_path(sys.argv[0], run_name='__main__')"
+        command = [sys.executable, "-c", pin, *command[1:]]
     with run.log.open("a") as log:
         return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
