@@ -1,5 +1,6 @@
 """The command prepare_corpus: plan, work, repetition, bad input."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ def test_plan_then_work_then_the_report_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "vocabulary: union" in done.stdout and "en-fr" in done.stdout
     assert done.stdout.strip().endswith(f"for training add --config.data.dir={tmp_path}/o")
+    (tokens,) = tmp_path.glob("o/*/en.train.00000.tokens")
+    time = tokens.stat().st_mtime_ns
+    tokens.write_bytes(bytes(tokens.stat().st_size))
+    os.utime(tokens, ns=(time, time))
+    assert "damaged: en.train.00000.tokens" in command(*flags, "--verify").stdout
     again = command(*flags)
     first, *report = again.stdout.splitlines()
     assert first.endswith("is there already") and report[0].startswith("vocabulary: union")

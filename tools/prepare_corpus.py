@@ -5,6 +5,7 @@
     python tools/prepare_corpus.py --config=configs/bilingual_cpu.py:en,fr --out=data/en-fr
     python tools/prepare_corpus.py ... --dry_run       reads a sample: how much, how long, how large
     python tools/prepare_corpus.py ... --config.clean.duplicates=true --config.data.test=0.01
+    python tools/prepare_corpus.py ... --verify        reads all files, makes damaged ones again
 
 `train.py --config.data.dir=OUT` with the same corpora, vocab, clean, anchors and data finds the
 tokens there. The same command again goes on where it was stopped, and shows the report of finished
@@ -34,6 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("size", None, "The same as --config.vocab.size.")
     cli.define_folder("out", "Folder (default: --config.data.dir).")
     flags.DEFINE_bool("dry_run", False, "Read a sample and tell what the work will take.")
+    flags.DEFINE_bool("verify", False, "Compare every file of finished work with its digest.")
     flags.DEFINE_integer("processes", 0, "Processes (default: one a core).", 0)
     flags.DEFINE_string("beam", None, "Run as Apache Beam pipelines with these flags of its.")
 
@@ -62,7 +64,7 @@ def main() -> None:
         print(f"{folder_of(config, Path(out))} is there already")
     with Processes(FLAGS.processes) as processes:
         run = Beam(shlex.split(FLAGS.beam)) if FLAGS.beam is not None else processes
-        data = prepare(config, Path(out), run=run)
+        data = prepare(config, Path(out), run=run, verify=FLAGS.verify)
     print((data.folder / "report.txt").read_text())
     print(f"prepared: {data.folder}; for training add --config.data.dir={out}")
 
