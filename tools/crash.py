@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tools.benchmarks import record
 from xl_jax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,11 +97,13 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="an empty directory")
     parser.add_argument("--config", default="configs/tiny.py")
+    parser.add_argument("--json", type=Path, help="file to write the counts to")
     args, flags = parser.parse_known_args(argv)
     if args.out.exists() and any(args.out.iterdir()):
         raise InputError(f"--out={args.out} is not empty")
     out = args.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
+    measurement = record.about(["python", "tools/crash.py", *argv])
 
     def to_the_end(name: str) -> None:
         call = command(out, name, args.config, flags)
@@ -127,6 +130,16 @@ def main(argv: Sequence[str]) -> None:
         f"({dict(left)}), {damaged} restores met a damaged one; step {found[0]:,}, "
         f"{len(expected[1])} leaves, {len(wrong)} differ"
     )
+    if args.json:
+        counts = {
+            "kills": args.kills,
+            "half-written checkpoints left": sum(left.values()),
+            "damaged checkpoints met": damaged,
+            "leaves": len(expected[1]),
+            "leaves that differ at the end": len(wrong),
+        }
+        records = [{"metric": name, "value": n} for name, n in counts.items()]
+        record.write(args.json, measurement, records)
     if found[0] != expected[0] or wrong:
         raise RuntimeError(f"the states differ: {', '.join(wrong[:5])}")
 
