@@ -24,6 +24,9 @@ PROCESSES = flags.DEFINE_string(
     "or what Slurm, a TPU slice on GKE, or xpk say).",
 )
 cli.define_folder("compilation_cache", "Keeps compiled programs for the next start.")
+PROFILE = flags.DEFINE_integer(
+    "profile", 0, "Training steps of which a profiler trace is written, to profile/.", 0
+)
 
 
 def main() -> None:
@@ -42,7 +45,7 @@ def main() -> None:
     if run.model.equal_rows:
         multihost.say(f"warning: {run.model.equal_rows}")
     try:
-        pretrain(run, multihost.say)
+        pretrain(run, multihost.say, PROFILE.value)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.code)

@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,3 +29,11 @@ for name, value in {
 import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong types is tested
 
 install_import_hook("xl_jax", "beartype.beartype")
+
+
+@pytest.fixture(autouse=True)
+def settings_stay() -> Iterator[None]:
+    """No test leaves JAX other settings than it found."""
+    before = dict(jax.config.values)
+    yield
+    assert dict(jax.config.values) == before

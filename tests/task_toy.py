@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
@@ -80,12 +79,12 @@ class Silent(Tracker):
 
     def __init__(self) -> None:
         self.records: list[tuple[int, dict[str, float]]] = []
-        self.bar = tqdm(disable=True)
+        self.n = 0
 
     def record(self, step: int, values: dict[str, float]) -> None:
         self.records.append((step, values))
 
-    def advance(self, step: int) -> None: ...
+    def advance(self, n: int) -> None: ...
 
     def show(self, **values: str) -> None: ...
 

@@ -15,7 +15,7 @@ import pytest
 from xl_jax.errors import InputError
 from xl_jax.runs.checkpoint import Checkpoints, leaf_digests
 
-ABOUT = {"vocabulary": "abc", "mask": {"layer_1/w": (0, 1), "layer_2/w": (0, 0)}}
+METADATA = {"vocabulary": "abc", "mask": {"layer_1/w": (0, 1), "layer_2/w": (0, 0)}}
 
 
 def state(n: float = 0.0, width: int = 3) -> dict[str, Any]:
@@ -52,25 +52,29 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("like", "about", "message"),
+    ("like", "metadata", "message"),
     [
-        (state(width=4), ABOUT, r"step 7 is of another run .*w: 'float32\[2, 3\]' -> '.*2, 4\]'"),
-        ({"w": state()["w"]}, ABOUT, r"b: 'bfloat16\[2\]' -> None"),
-        ({**state(), "new": jnp.ones(1)}, ABOUT, r"new: None -> 'float32\[1\]'"),
-        (state(), {**ABOUT, "vocabulary": "xyz"}, "vocabulary: 'abc' -> 'xyz'"),
+        (
+            state(width=4),
+            METADATA,
+            r"step 7 is of another run .*w: 'float32\[2, 3\]' -> '.*2, 4\]'",
+        ),
+        ({"w": state()["w"]}, METADATA, r"b: 'bfloat16\[2\]' -> None"),
+        ({**state(), "new": jnp.ones(1)}, METADATA, r"new: None -> 'float32\[1\]'"),
+        (state(), {**METADATA, "vocabulary": "xyz"}, "vocabulary: 'abc' -> 'xyz'"),
         (
             state(),
-            {**ABOUT, "mask": {**ABOUT["mask"], "layer_1/w": (0, 0)}},
+            {**METADATA, "mask": {**METADATA["mask"], "layer_1/w": (0, 0)}},
             r"mask.layer_1/w: \[0, 1\] -> \[0, 0\]$",
         ),
     ],
 )
 def test_another_kind_of_run_is_refused(
-    tmp_path: Path, like: Any, about: Any, message: str
+    tmp_path: Path, like: Any, metadata: Any, message: str
 ) -> None:
-    with opened(tmp_path / "x", about=ABOUT) as checkpoints:
+    with opened(tmp_path / "x", metadata=METADATA) as checkpoints:
         checkpoints.save(7, state())
-    with opened(tmp_path / "x", about=about) as checkpoints:
+    with opened(tmp_path / "x", metadata=metadata) as checkpoints:
         with pytest.raises(InputError, match=message):
             checkpoints.restore(like)
 
@@ -79,9 +83,82 @@ def test_a_step_that_says_nothing_about_itself_is_read(tmp_path: Path) -> None:
     with opened(tmp_path / "x") as checkpoints:
         checkpoints.save(7, state(1.0))
     shutil.rmtree(tmp_path / "x/7/about")  # as it was before `about`
-    with opened(tmp_path / "x", about=ABOUT) as checkpoints:
+    with opened(tmp_path / "x", metadata=METADATA) as checkpoints:
         found = checkpoints.restore(state())
     assert found is not None and leaf_digests(found[1]) == leaf_digests(state(1.0))
+
+
+def half_written(folder: Path) -> Path:
+    """What a killed save leaves."""
+    path = folder / "9.orbax-checkpoint-tmp-1"
+    (path / "state.orbax-checkpoint-tmp-2").mkdir(parents=True)
+    return path
+
+
+def test_a_reader_changes_nothing_and_a_writer_clears_up(tmp_path: Path) -> None:
+    with opened(tmp_path / "x") as checkpoints:
+        checkpoints.save(7, state(1.0))
+    left = half_written(tmp_path / "x")
+    with opened(tmp_path / "x", read_only=True) as checkpoints:
+        found = checkpoints.restore(state())
+    assert found is not None and found[0] == 7 and left.exists()
+    with opened(tmp_path / "x") as checkpoints:
+        checkpoints.save(8, state(1.0))
+    assert steps(tmp_path / "x") == [7, 8]
+
+
+def test_a_damaged_newest_step_is_written_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "x") as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, state(step))
+    shutil.rmtree(tmp_path / "x/2/state/d")
+    with opened(tmp_path / "x", read_only=True) as checkpoints:
+        found = checkpoints.restore(state())
+        assert found is not None and found[0] == 1 and checkpoints.steps == [1, 2]
+    with opened(tmp_path / "x") as checkpoints:
+        checkpoints.restore(state())
+        checkpoints.save(2, state(2.0))
+    with opened(tmp_path / "x", read_only=True) as checkpoints:
+        found = checkpoints.restore(state())
+    assert found is not None and found[0] == 2 and found[1]["w"][0, 0] == 2.0
+
+
+def test_a_damaged_best_step_is_written_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "x", 1, best=True) as checkpoints:
+        checkpoints.save(1, state(1.0), score=2.0)
+    shutil.rmtree(tmp_path / "x/1/state/d")
+    with opened(tmp_path / "x", 1, best=True) as checkpoints:
+        checkpoints.discard_damaged(state())
+        checkpoints.save(2, state(2.0), score=3.0)
+    assert steps(tmp_path / "x") == [2]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("digests", "float32[2, 3]", "float32[2, 2]"),
+        ("digests", '"w"', '"v"'),
+        ("digests", "{", "["),
+        ("about", '"abc"', '"abb"'),
+        ("about", "layer_1/w", "layer_0/w"),
+        ("about", "}", ""),
+    ],
+)
+def test_damage_in_what_a_step_says_of_itself_is_no_other_run(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    with opened(tmp_path / "x", metadata=METADATA) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, state(step))
+    path = tmp_path / "x/2" / file / "metadata"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    said: list[str] = []
+    reader = Checkpoints(tmp_path / "x", 2, said.append, metadata=METADATA, read_only=True)
+    found = reader.restore(state())
+    reader.close()
+    assert found is not None and found[0] == 1
+    assert len(said) == 1 and said[0].startswith("checkpoint of step 2 is damaged: ")
 
 
 def test_digests_tell_every_element_and_place() -> None:

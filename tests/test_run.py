@@ -99,7 +99,7 @@ def test_resumed_is_uninterrupted_to_the_bit_and_a_cold_optimiser_is_not(
 
     cold = run_directory.start(small(place), place / "cold", **QUIET)
     state = State(found[1].step, found[1].params, jax.tree.map(np.zeros_like, found[1].moments))
-    checkpoints = cold.checkpoints(**QUIET)
+    checkpoints = cold.checkpoints(**QUIET, read_only=False)
     checkpoints.save(4, state)
     checkpoints.close()
     cold_state = jax.device_get(pretrain(cold, **QUIET))
@@ -117,6 +117,11 @@ def test_metrics_are_written_as_they_come(whole: tuple[Run, State]) -> None:
     records = [json.loads(x) for x in (whole[0].folder / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == [4, 4, 8, 8]
     assert {"loss", "loss/a", "loss/b", "grad_norm", "lr"} <= records[0].keys()
+    speed = {"seconds_per_step", "tokens_per_second", "share_of_peak"}
+    parts = {f"param_norm/{x}" for x in ("shared", "private/a", "private/b")}
+    assert speed | parts | {"grad_norm/shared", "update_norm/shared"} <= records[0].keys()
+    tokens = 2 * 4 * 16 * (1 / records[2]["seconds_per_step"])
+    assert records[2]["tokens_per_second"] == pytest.approx(tokens)
     assert records[3].keys() == {"step", "heldout_ppl/a", "heldout_ppl/b"}
     assert list((whole[0].folder / "tensorboard").iterdir())
 
@@ -134,6 +139,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     found = run_directory.restore(run, one_device(), said.append)
     assert found is not None and found[0] == 4
     assert said and said[0].startswith("checkpoint of step 8 is damaged")
+    assert sorted(x.name for x in (run.folder / "checkpoints").iterdir()) == ["4", "8"]
+
+    state = jax.device_get(pretrain(run, **QUIET))  # the trainer writes it again
+    found = run_directory.restore(run, one_device(), said.append)
+    assert found is not None and found[0] == 8 and len(said) == 1
+    assert leaf_digests(found[1]) == leaf_digests(state) == leaf_digests(whole[1])
 
 
 def test_what_is_measured_is_the_step_of_the_smallest_perplexity(whole: tuple[Run, State]) -> None:
@@ -172,6 +183,20 @@ def test_a_run_of_another_config_is_refused_with_the_difference(whole: tuple[Run
         run_directory.start(other, run.folder, **QUIET)
 
 
+def test_what_does_not_change_the_steps_may_change_for_a_run(place: Path) -> None:
+    folder = place / "extended"
+    plain = small(place, optim=Optim(lr=1e-2, schedule="constant", warmup=2))
+    run_directory.start(plain, folder, **QUIET)
+    longer = dataclasses.replace(plain, steps=16, keep=1, probe=EvalOptions(sentences=10))
+    assert run_directory.start(longer, folder, **QUIET).config.steps == 16
+    with pytest.raises(InputError, match="another config: steps: 16 -> 8"):
+        run_directory.start(plain, folder, **QUIET)
+    cosine = small(place)
+    run_directory.start(cosine, place / "cosine", **QUIET)
+    with pytest.raises(InputError, match="another config: steps: 8 -> 16"):  # other rates before
+        run_directory.start(dataclasses.replace(cosine, steps=16), place / "cosine", **QUIET)
+
+
 def test_a_place_that_cannot_be_written_and_a_full_disk(
     place: Path, whole: tuple[Run, State], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +206,7 @@ def test_a_place_that_cannot_be_written_and_a_full_disk(
     run = whole[0]
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**4))
-        with pytest.raises(InputError, match="the disk has 0.00 GB left, a checkpoint takes 0.00"):
+        with pytest.raises(InputError, match="the disk has 10.0 kB left, a checkpoint takes .* kB"):
             check_room(run, one_device())
     check_room(run, one_device())
 

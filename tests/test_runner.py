@@ -58,7 +58,7 @@ def untrained(place: Path, sharing: str, width: int = 16, seed: int = 0) -> Run:
     )
     quiet: dict[str, Any] = {"log": lambda _: None}
     run = run_directory.start(config, place / f"{sharing}{width}{seed}", **quiet)
-    checkpoints = run.checkpoints(**quiet)
+    checkpoints = run.checkpoints(**quiet, read_only=False)
     checkpoints.save(2, init_state(run.model))
     checkpoints.close()
     return run

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 import toy
+from settings import shipped_compiler_options
 
 from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
@@ -88,6 +89,26 @@ def test_everything_shared_is_one_plain_model() -> None:
     params = train(model, batches).params
     assert_close(sharing.select(params, model.mask, 0), expected)
     assert_close(sharing.select(params, model.mask, 1), expected)
+
+
+def test_everything_shared_is_one_plain_model_under_the_shipped_compiler_options() -> None:
+    with shipped_compiler_options():
+        test_everything_shared_is_one_plain_model()
+
+
+def test_training_learns_and_without_updates_it_does_not() -> None:
+    """Every token is one of two: what is left to learn is log 2 of log 27."""
+
+    def last_loss(lr: float) -> float:
+        model = toy.model(toy.config(optim=Optim(lr=lr, schedule="constant", warmup=1)))
+        batches = toy.steps(model.config, 40)
+        batches.tokens[..., 1:-1] = N_SPECIAL + batches.tokens[..., 1:-1] % 2
+        step, state = make_step(model, 40), init_state(model)
+        state, _ = step(state, Step(*(x[:36] for x in batches)))
+        _, metrics = step(state, Step(*(x[36:] for x in batches)))
+        return float(metrics["loss_sum"].sum() / metrics["predicted"].sum())
+
+    assert last_loss(1e-2) < 1.0 < 2.5 < last_loss(1e-12)
 
 
 @pytest.mark.parametrize("clip", [5.0, 0.05])
@@ -206,6 +227,36 @@ def test_metrics_are_sums_by_language_and_the_state_is_donated() -> None:
     assert np.all(np.abs(np.asarray(mean) - np.log(toy.VOCAB)) < 1.5)
 
 
+def test_norms_by_part_of_the_tree() -> None:
+    """Of what all languages share and of what each has alone; one that is absent does not move."""
+    model = toy.model(toy.config("sep_emb"))
+    step = make_step(model, 8)
+    before = jax.device_get(init_state(model).params)
+    state, metrics = step(init_state(model), toy.steps(model.config, 1, languages=[[0, 0]]))
+    names, moved = model.parts[0], metrics["moved"].tolist()
+    assert names == ["shared", "private/en", "private/fr"] and moved == [1, 1, 0]
+
+    structure: Any = jax.tree.structure(before)
+    masks = structure.flatten_up_to(model.mask)
+    new, old = (structure.flatten_up_to(tree) for tree in (jax.device_get(state.params), before))
+
+    def norm(language: int | None, leaves: Any) -> float:
+        chosen = [
+            np.ravel(x[language or 0])
+            for x, variants in zip(leaves, masks, strict=True)
+            if (len(set(variants)) == 1) == (language is None)
+        ]
+        return float(np.linalg.norm(np.concatenate(chosen)))
+
+    updates = [a - b for a, b in zip(new, old, strict=True)]
+    for i, language in enumerate((None, 0, 1)):
+        assert metrics["param_norms"][i] == pytest.approx(norm(language, new), rel=1e-5)
+        assert metrics["update_norms"][i] == pytest.approx(norm(language, updates), rel=1e-4)
+    grad_norms = np.asarray(metrics["grad_norms"], np.float64)
+    assert grad_norms[2] == 0
+    assert np.sqrt((grad_norms**2).sum()) == pytest.approx(float(metrics["grad_norm"]), rel=1e-5)
+
+
 def test_k_steps_in_one_call_are_k_calls() -> None:
     model = toy.model(toy.config("sep_l1"))
     batches = toy.steps(model.config, 4)
@@ -218,13 +269,22 @@ def test_k_steps_in_one_call_are_k_calls() -> None:
     assert_close(state.params, once.params)
 
 
-def test_a_batch_without_a_single_prediction_changes_nothing_but_decay() -> None:
-    c = toy.config(optim=Optim(lr=1e-2, schedule="constant", warmup=1, decay=0.0))
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_a_batch_without_a_single_prediction_changes_nothing_but_decay(decay: float) -> None:
+    lr = 1e-2
+    c = toy.config(optim=Optim(lr=lr, schedule="constant", warmup=1, decay=decay))
     model = toy.model(c)
     batches = toy.steps(c, 1)
     batches.tokens[:] = PAD
     before = jax.device_get(init_state(model).params)
-    assert_close(train(model, batches).params, before, 0)
+    after = jax.device_get(train(model, batches).params)
+    for path, old, new in zip(
+        leaf_paths(before), *map(jax.tree.leaves, (before, after)), strict=True
+    ):
+        decays = not path.endswith(("bias", "scale"))
+        expected = old * np.float32(1 - lr * decay) if decays else old
+        np.testing.assert_allclose(new, expected, rtol=1e-6 if decays and decay else 0, atol=0)
+        assert np.array_equal(new, old) == (not decays or not decay or not old.any()), path
 
 
 def test_golden_first_steps() -> None:

@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         optim=Optim(warmup=2),
     )
     made = run_directory.start(config, folder / "r", log=lambda _: None)
-    checkpoints = made.checkpoints(lambda _: None)
+    checkpoints = made.checkpoints(lambda _: None, read_only=False)
     state = init_state(made.model)
     private = jax.tree.map(lambda x: x + 0.01, state.params)  # not the untrained encoder
     checkpoints.save(3, state._replace(params=private))

@@ -355,7 +355,7 @@ def fit_all(
         return
     step, calls, saved = int(fits[0].state.step), 0, time.monotonic()
     names = [fit.setting.name for fit in fits]
-    tracker.advance(tracker.bar.n + step * tuner.batch * len(fits))
+    tracker.advance(tracker.n + step * tuner.batch * len(fits))
     with CtrlC() as ctrl_c:
         while step < tuner.steps:
             plan = tuner.plan(step, fits[0].setting.seed)
@@ -364,7 +364,7 @@ def fit_all(
             )
             for fit, state in zip(fits, states, strict=True):
                 fit.moved(state)
-            tracker.advance(tracker.bar.n + (int(states[0].step) - step) * tuner.batch * len(fits))
+            tracker.advance(tracker.n + (int(states[0].step) - step) * tuner.batch * len(fits))
             step = int(states[0].step)
             values = {f"loss/{name}": float(x) for name, x in zip(names, losses, strict=True)}
             tracker.record(step, values)

@@ -143,8 +143,7 @@ class Transfer:
         n = len(self.data.train.items)
         examples = t.epochs * sum(s.batch * steps_of(n, s.batch, t.epoch_size) for s in settings)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with Tracker(self.folder, 0, examples) as tracker:
-            tracker.bar.unit = "example"
+        with Tracker(self.folder, 0, examples, unit="example") as tracker:
             for group in groups(settings, t.parallel):
                 source = self.views(group[0].encoder)[t.source]
                 tuner, start = self.tuner(group[0].batch), self._pretrained(source)

@@ -92,6 +92,10 @@ class SharedModel:
         )
 
     @cached_property
+    def parts(self) -> tuple[list[str], Any]:
+        return sharing.parts(self.template, self.mask, self.config.languages)
+
+    @cached_property
     def allowed(self) -> np.ndarray:
         """bool[languages, V]: the pieces that the output softmax of each language ranges over."""
         if self.config.model.softmax == "own" or self.config.vocab.mode == "local":

@@ -221,21 +221,38 @@ def components(template: Params, mask: Mask, n_languages: int) -> tuple[np.ndarr
     return component, jax.tree.map(of_leaf, template, mask)
 
 
+def parts(template: Params, mask: Mask, languages: Sequence[str]) -> tuple[list[str], Any]:
+    """(names, int[V] per leaf): which part of the tree each variant belongs to.
+
+    `shared` by all languages, `private/en` used by one alone, or `partly` by several; only parts
+    that exist are named.
+    """
+    known = ["shared", "partly", *(f"private/{x}" for x in languages)]
+
+    def of_variants(variants: Variants) -> list[str]:
+        named = []
+        for v in range(max(variants) + 1):
+            users = [x for x, used in zip(languages, variants, strict=True) if used == v]
+            alone = f"private/{users[0]}" if len(users) == 1 else "partly"
+            named.append("shared" if len(users) == len(languages) else alone)
+        return named
+
+    by_leaf = [of_variants(variants) for variants in _tuples(template, mask)]
+    names = [name for name in known if any(name in named for named in by_leaf)]
+    index = [np.array([names.index(name) for name in named]) for named in by_leaf]
+    return names, jax.tree.unflatten(jax.tree.structure(template), index)
+
+
 def count(template: Params, mask: Mask, languages: Sequence[str]) -> dict[str, int]:
     """Numbers of parameters: `total`, `shared` (by all languages), and what each language's own
     view uses alone, `private/en`; groups of several but not all languages are `partly`."""
     counts = dict.fromkeys(["total", "shared", "partly", *(f"private/{x}" for x in languages)], 0)
-    for leaf, variants in zip(jax.tree.leaves(template), _tuples(template, mask), strict=True):
+    names, index = parts(template, mask, languages)
+    for leaf, of_variant in zip(jax.tree.leaves(template), jax.tree.leaves(index), strict=True):
         size = int(np.prod(leaf.shape))
-        counts["total"] += size * (max(variants) + 1)
-        for v in range(max(variants) + 1):
-            users = [x for x, used in zip(languages, variants, strict=True) if used == v]
-            if len(users) == len(languages):
-                counts["shared"] += size
-            elif len(users) == 1:
-                counts[f"private/{users[0]}"] += size
-            else:
-                counts["partly"] += size
+        counts["total"] += size * len(of_variant)
+        for part in of_variant:
+            counts[names[part]] += size
     return counts
 
 

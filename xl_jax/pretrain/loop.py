@@ -1,7 +1,10 @@
 """Pretraining: the loop around the jitted step."""
 
 import shutil
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any
 
 import jax
@@ -15,71 +18,124 @@ from xl_jax.batches.windows import make_windows
 from xl_jax.devices.mesh import make_mesh
 from xl_jax.errors import InputError
 from xl_jax.pretrain.heldout import Heldout
+from xl_jax.pretrain.profile import Profile
+from xl_jax.pretrain.speed import Speed
+from xl_jax.runs import lock
+from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
-from xl_jax.runs.run_directory import Run, restore
+from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import compile_step, memory, summary
 from xl_jax.training.step import State, init_state, state_shapes
 
+SLOW = 5.0  # seconds of compiling after which a line says so
 
-def pretrain(run: Run, log: Callable[[str], None] = print) -> State:
-    """Train a run to its last step, from its newest checkpoint if it has one.
+
+def pretrain(run: Run, log: Callable[[str], None] = print, profile: int = 0) -> State:
+    """Train a run to its last step, from its newest whole checkpoint if it has one.
+
+    Args:
+      profile: write a trace of so many steps to profile/ in the run directory.
 
     Raises:
+      InputError: another process trains this run; the disk has no room for a checkpoint.
       Interrupted: on Ctrl-C or SIGTERM, after saving.
       FloatingPointError: a loss is not finite; names the step, after writing the metrics.
       RuntimeError: a checkpoint cannot be written.
     """
-    config = run.config
-    mesh = make_mesh(config)
-    found = restore(run, mesh, log)
-    if found and found[0] == config.steps:
-        return found[1]
+    mesh = make_mesh(run.config)
+    with lock.training(run.folder):
+        checkpoints = run.checkpoints(log, read_only=False)
+        try:
+            found = checkpoints.restore(state_shapes(run.model, mesh))
+            if found and found[0] == run.config.steps:
+                return found[1]
+            return _train(run, mesh, found, checkpoints, log, profile)
+        finally:
+            checkpoints.close()
+
+
+def _train(
+    run: Run,
+    mesh: Mesh,
+    found: tuple[int, State] | None,
+    checkpoints: Checkpoints,
+    log: Callable[[str], None],
+    profile: int,
+) -> State:
+    """The rest of the run after the step that was found."""
+    config, k = run.config, run.config.steps_per_call
     check_room(run, mesh)
-    train_step = compile_step(run.model, mesh)
+    with announced("compiling the training step", log):
+        train_step = compile_step(run.model, mesh)
     log(summary(run.model, mesh, memory(train_step)))
     step, state = found if found else (0, init_state(run.model, mesh))
     if step:
         log(f"continuing from step {step:,}")
+    best = run.best(log, read_only=False) if config.best else None
+    if best:
+        best.discard_damaged(state)
 
-    heldout = Heldout(run, mesh=mesh)
-    checkpoints, best = run.checkpoints(log), run.best(log) if config.best else None
+    heldout, speed = Heldout(run, mesh=mesh), Speed(run.model, mesh)
     since_log: list[dict[str, jax.Array]] = []
     stop = False
-    with Tracker(run.folder, step, config.steps) as tracker, CtrlC() as ctrl_c:
-        for batch in prefetch(_calls(run, mesh), range(step, config.steps, config.steps_per_call)):
-            state, metrics = train_step(state, batch)
-            step += config.steps_per_call
+    with (
+        Tracker(run.folder, step, config.steps) as tracker,
+        CtrlC() as ctrl_c,
+        Profile(run.folder / "profile", profile // k, log) as trace,
+    ):
+        for batch in prefetch(_calls(run, mesh), range(step, config.steps, k)):
+            with trace.call(), jax.transfer_guard("disallow"):  # the batch is there already
+                state, metrics = train_step(state, batch)
+            step += k
             since_log.append(metrics)
             done = step == config.steps
-            stop = ctrl_c.stops(step // config.steps_per_call) and not done
+            stop = ctrl_c.stops(step // k) and not done
 
             if done or step % config.log_every == 0:
-                values = summarise(config.languages, since_log)
+                values = summarise(config.languages, jax.device_get(since_log), run.model.parts[0])
+                values |= speed.since_last(len(since_log) * k)
                 tracker.record(step, values)
                 check_finite(step, values)
-                check_skipped(step, values, len(since_log) * config.steps_per_call)
+                check_skipped(step, values, len(since_log) * k)
                 since_log = []
-                tracker.show(loss=f"{values['loss']:.3f}", **_rate(tracker, run))
+                rate = {"tokens/s": f"{values['tokens_per_second']:,.0f}"}
+                tracker.show(loss=f"{values['loss']:.3f}", **rate)
             tracker.advance(step)
-            if done or step % config.eval_every == 0:
-                perplexity = heldout.perplexities(state.params)
-                tracker.record(step, {f"heldout_ppl/{x}": v for x, v in perplexity.items()})
-                text = ", ".join(f"{x} {v:.1f}" for x, v in perplexity.items())
-                tracker.say(f"step {step:,}: held-out perplexity {text}")
-                if best:
-                    best.save(step, state, score=perplexity[config.best])
-            if done or stop or step % config.checkpoint_every == 0:
-                checkpoints.save(step, state)
+            with speed.paused():
+                if done or step % config.eval_every == 0:
+                    perplexity = heldout.perplexities(state.params)
+                    tracker.record(step, {f"heldout_ppl/{x}": v for x, v in perplexity.items()})
+                    text = ", ".join(f"{x} {v:.1f}" for x, v in perplexity.items())
+                    tracker.say(f"step {step:,}: held-out perplexity {text}")
+                    if best:
+                        best.save(step, state, score=perplexity[config.best])
+                if done or stop or step % config.checkpoint_every == 0:
+                    checkpoints.save(step, state)
             if stop:
                 break
-    for folder in (checkpoints, best):
-        if folder:
-            folder.close()
+    checkpoints.wait()
+    if best:
+        best.close()
     if stop:
         text = f"stopped at step {step:,}, saved; the same command continues"
         raise Interrupted(text, 0 if ctrl_c.terminated else 130)
     return state
+
+
+@contextmanager
+def announced(what: str, log: Callable[[str], None]) -> Iterator[None]:
+    """Says that `what` goes on if it takes longer than `SLOW`, and at its end how long it took."""
+    start = time.monotonic()
+    timer = Timer(SLOW, log, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if (seconds := time.monotonic() - start) >= SLOW:
+        log(f"{what} took {seconds:.0f} s")
 
 
 def check_room(run: Run, mesh: Mesh) -> None:
@@ -88,20 +144,40 @@ def check_room(run: Run, mesh: Mesh) -> None:
     free = shutil.disk_usage(run.folder).free
     if free < need:
         raise InputError(
-            f"{run.folder}: the disk has {free / 1e9:,.2f} GB left, a checkpoint takes "
-            f"{need / 1e9:,.2f} GB"
+            f"{run.folder}: the disk has {_size(free)} left, a checkpoint takes {_size(need)}"
         )
 
 
-def summarise(languages: Iterable[str], metrics: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over all predicted tokens of several calls: sums first, one division last."""
-    loss = np.sum([np.asarray(m["loss_sum"], np.float64) for m in metrics], axis=0)
-    predicted = np.sum([np.asarray(m["predicted"], np.float64) for m in metrics], axis=0)
+def _size(n: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= factor:
+            return f"{n / factor:,.1f} {unit}"
+    return f"{n} bytes"
+
+
+def summarise(
+    languages: Iterable[str], metrics: list[dict[str, Any]], parts: Sequence[str] = ()
+) -> dict[str, float]:
+    """Means over all predicted tokens of several calls: sums first, one division last.
+
+    Norms of gradients and updates of each of `parts` are means over the steps that moved it; those
+    of parameters, `grad_norm` (of the whole gradient before clipping) and `lr` are the last step's.
+    """
+
+    def total(name: str) -> np.ndarray:
+        return np.sum([np.asarray(m[name], np.float64) for m in metrics], axis=0)
+
+    loss, predicted = total("loss_sum"), total("predicted")
     values = {"loss": float(loss.sum() / max(predicted.sum(), 1))}
     for i, language in enumerate(languages):
         if predicted[i]:
             values[f"loss/{language}"] = float(loss[i] / predicted[i])
     values |= {name: float(metrics[-1][name]) for name in ("grad_norm", "lr")}
+    for i, part in enumerate(parts):
+        values[f"param_norm/{part}"] = float(metrics[-1]["param_norms"][i])
+        if moved := total("moved")[i]:
+            values[f"grad_norm/{part}"] = float(total("grad_norms")[i] / moved)
+            values[f"update_norm/{part}"] = float(total("update_norms")[i] / moved)
     if "skipped" in metrics[-1]:
         values["skipped"] = float(sum(int(m["skipped"]) for m in metrics))
     return values
@@ -123,11 +199,3 @@ def _calls(run: Run, mesh: Mesh) -> Callable[[int], Step]:
     ]
     batches = Batches(windows, c.batch, c.seed, c.steps)
     return lambda first: load_steps(batches, first, c.steps_per_call, mesh)
-
-
-def _rate(tracker: Tracker, run: Run) -> dict[str, str]:
-    """Tokens a second, as the progress bar measures steps."""
-    b = run.config.batch
-    rate = tracker.bar.format_dict["rate"]
-    tokens = b.accum * b.slots * b.rows * run.config.data.length
-    return {"tokens/s": f"{rate * tokens:,.0f}"} if rate else {}

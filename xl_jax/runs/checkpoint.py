@@ -2,11 +2,11 @@
 
 Orbax loads a flipped byte in silence, so each step carries a digest of every leaf, computed where
 the leaf lives; a step whose leaves do not match is named and the one before it is used. A step can
-be restored onto another mesh than the one it was saved from. A step of another kind of run (other
-shapes, mask or vocabulary) is refused with the difference.
+be restored onto another mesh than the one it was saved from. Steps of another kind of run (other
+shapes, mask or vocabulary) are refused with the difference.
 
     STEP/state    the arrays                      STEP/digests   path -> "float32[2, 16] digest"
-    STEP/about    what the caller said of it      STEP/metrics   the score (of a `best` folder)
+    STEP/about    the metadata of the run         STEP/metrics   the score (of a `best` folder)
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,8 +33,11 @@ class _Manager(ocp.CheckpointManager):
 class Checkpoints:
     """A folder of saved steps: the newest ones, or with `best` the one of the smallest score.
 
+    A reader (`read_only`) changes nothing, so that it may look while a trainer writes. There must
+    be one writer at most (see `lock`): it removes what a killed one left half-written.
+
     Args:
-      about: written beside every step, as JSON; a step that says something else in a field that
+      metadata: written beside every step, as JSON; a step that says something else in a field that
         this one has is refused by `restore`.
     """
 
@@ -44,13 +47,15 @@ class Checkpoints:
         keep: int,
         log: Callable[[str], None] = print,
         best: bool = False,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        read_only: bool = False,
     ):
-        self.log, self.best = log, best
-        self.about: dict[str, Any] = plain(about or {})  # as it will be read
+        self.log, self.best, self.read_only = log, best, read_only
+        self.metadata: dict[str, Any] = plain(metadata or {})  # as it will be read
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
-            cleanup_tmp_directories=True,
+            max_to_keep=None if read_only else keep,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
             best_fn=(lambda scores: scores["score"]) if best else None,
             best_mode="min",
         )
@@ -79,18 +84,23 @@ class Checkpoints:
         one = jax.process_count() == 1
         state = jax.device_get(state) if one else jax.tree.map(jnp.copy, state)
         with _one_line(f"{self.manager.directory}: saving step {step} failed"):
-            self.manager.save(
+            saved = self.manager.save(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
                     digests=ocp.args.JsonSave(digests),
-                    about=ocp.args.JsonSave(self.about),
+                    about=ocp.args.JsonSave(self.metadata),
                 ),
                 metrics=None if score is None else {"score": score},
             )
+            if not saved:
+                raise RuntimeError("a newer step is there")
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """(step, state) of the newest step that is whole, None where there is no step at all.
+
+        Newer steps are damaged then, whatever they say of themselves: a writer removes them, so
+        that they are written again.
 
         Args:
           like: a state of the same structure: arrays, or shapes with shardings: where it will live.
@@ -98,18 +108,42 @@ class Checkpoints:
         Raises:
           InputError: checkpoints are there, and none is whole; or they are of another kind of run.
         """
-        steps = sorted(self.manager.all_steps(), reverse=True)
-        for step in steps:
+        refused: InputError | None = None
+        damaged: dict[int, str] = {}
+        for step in reversed(self.steps):
             try:
-                return step, self._read(step, like)
-            except InputError:
-                raise
+                state = self._read(step, like)
             except Exception as error:  # Orbax raises many kinds for a damaged folder
-                first = str(error).strip().splitlines()[0][:200]
-                self.log(f"checkpoint of step {step} is damaged: {first}")
-        if steps:
-            raise InputError(f"no whole checkpoint in {self.manager.directory}: tried {steps}")
+                damaged[step] = _first_line(error)
+                if isinstance(error, InputError):
+                    refused = refused or error
+                continue
+            self._discard(damaged)
+            return step, state
+        if refused is not None:
+            raise refused
+        for step, reason in damaged.items():
+            self.log(f"checkpoint of step {step} is damaged: {reason}")
+        if damaged:
+            folder = self.manager.directory
+            raise InputError(f"no whole checkpoint in {folder}: tried {list(damaged)}")
         return None
+
+    def discard_damaged(self, like: Any) -> None:
+        """Removes every step that is not whole, also where none is left; see `restore`."""
+        damaged = {}
+        for step in self.steps:
+            try:
+                self._read(step, like)
+            except Exception as error:
+                damaged[step] = _first_line(error)
+        self._discard(damaged)
+
+    def _discard(self, damaged: Mapping[int, str]) -> None:
+        for step, reason in damaged.items():
+            self.log(f"checkpoint of step {step} is damaged: {reason}")
+            if not self.read_only:
+                self.manager.delete(step)
 
     @property
     def steps(self) -> list[int]:
@@ -151,15 +185,15 @@ class Checkpoints:
         return self.manager.restore(step, args=args)[item]
 
     def _check_kind(self, step: int, saved: Mapping[str, str], like: Any) -> None:
-        """Raises InputError: the step holds other leaves than `like`, or says another `about`."""
+        """Raises InputError: the step holds other leaves than `like`, or says other metadata."""
         shapes = {path: digest.rpartition(" ")[0] for path, digest in saved.items()}
         lines = difference(
             shapes, dict(zip(leaf_paths(like), map(_kind, jax.tree.leaves(like)), strict=True))
         )
         if (self.manager.directory / str(step) / "about").exists():  # older steps have none
             said = self._read_json(step, "about")
-            for name in sorted(self.about.keys() & said.keys()):
-                lines = difference({name: said[name]}, {name: self.about[name]}) + lines
+            for name in sorted(self.metadata.keys() & said.keys()):
+                lines = difference({name: said[name]}, {name: self.metadata[name]}) + lines
         if lines:
             more = f"; and {len(lines) - 4} more" if len(lines) > 4 else ""
             raise InputError(
@@ -174,8 +208,11 @@ def _one_line(message: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RuntimeError(f"{message}: {reason[:300]}") from error
+        raise RuntimeError(f"{message}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _kind(x: Any) -> str:

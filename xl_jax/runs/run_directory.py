@@ -23,12 +23,13 @@ from xl_jax.model.shared_model import SharedModel, make_model
 from xl_jax.prepare.pipeline import prepare
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.rules import leaf_paths
+from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.training.step import State, state_shapes
 
-# Fields that say how a run is trained, not what: the state goes on under others.
-HOW = re.compile(
-    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):"
+# Fields that do not change what is trained: a run goes on under other values of them.
+RESUMABLE_FIELDS = re.compile(
+    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\."
 )
 
 
@@ -48,16 +49,20 @@ class Run:
         name = sharing if isinstance(sharing, str) else "own sharing rules"
         return f"{name}, {self.config.steps:,} steps"
 
-    def checkpoints(self, log: Callable[[str], None] = print) -> Checkpoints:
+    def checkpoints(
+        self, log: Callable[[str], None] = print, read_only: bool = True
+    ) -> Checkpoints:
         """The newest steps."""
-        return Checkpoints(self.folder / "checkpoints", self.config.keep, log, about=self.about)
+        folder, keep = self.folder / "checkpoints", self.config.keep
+        return Checkpoints(folder, keep, log, metadata=self.metadata, read_only=read_only)
 
-    def best(self, log: Callable[[str], None] = print) -> Checkpoints:
+    def best(self, log: Callable[[str], None] = print, read_only: bool = True) -> Checkpoints:
         """The step of the smallest held-out perplexity of the language `config.best`."""
-        return Checkpoints(self.folder / "best", 1, log, best=True, about=self.about)
+        folder = self.folder / "best"
+        return Checkpoints(folder, 1, log, True, metadata=self.metadata, read_only=read_only)
 
     @property
-    def about(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What the state of this run means: written into its checkpoints."""
         template, mask = self.model.template, self.model.mask
         structure: Any = jax.tree.structure(template)
@@ -97,17 +102,21 @@ class Run:
 
 def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> Run:
     """The run directory for `config`: opened if it is there, made otherwise. A run may go on with
-    another mesh, the same slots in more or fewer sequential parts, and what else `HOW` names.
+    another mesh, the same slots in more or fewer sequential parts, what else `RESUMABLE_FIELDS`
+    names, and for more steps where no schedule depends on their number.
 
     Raises:
-      InputError: it holds a run of another config (with the differing fields); it cannot be
-        written; or bad input.
+      InputError: it holds a run of another config (with the differing fields); another process
+        trains it; it cannot be written; or bad input.
     """
     path = folder / "config.json"
     asked = to_dict(config)
     if path.exists():
-        there = to_dict(from_dict(read_json(path)))  # with defaults of new fields
-        lines = [x for x in difference(_slots(there), _slots(asked)) if not HOW.match(x)]
+        old = from_dict(read_json(path))  # with defaults of new fields
+        lines = difference(_slots(to_dict(old)), _slots(asked))
+        lines = [x for x in lines if not RESUMABLE_FIELDS.match(x)]
+        if _extends(old, config):
+            lines = [x for x in lines if not x.startswith("steps:")]
         if lines:
             raise InputError(
                 f"{folder} holds a run of another config: {'; '.join(lines)}. "
@@ -118,6 +127,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
     _check_writable(folder)
 
     def open_it() -> Run:
+        lock.check(folder)
         run = _open(folder, config, log)
         if is_first():
             write_json(path, asked)
@@ -161,6 +171,11 @@ def _check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _extends(old: Config, new: Config) -> bool:
+    """Whether `new` trains for more steps, and the first ones would not have been other steps."""
+    return new.steps > old.steps and new.optim.schedule != "cosine" and not new.batch.schedule
 
 
 def _slots(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Numbers of a run as they come: JSON lines, the same in TensorBoard, a bar on the screen."""
+"""Numbers of a run as they come: JSON lines, the same in TensorBoard, progress on the screen."""
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,25 +12,34 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+SECONDS = 30  # between two lines of progress where there is no terminal
+
 
 class Tracker:
-    """Appends to `metrics.jsonl`, writes TensorBoard events, moves the progress bar: in process 0;
-    silent in others."""
+    """Appends to `metrics.jsonl`, writes TensorBoard events, shows progress: in process 0; silent
+    in others. Progress is a bar on a terminal, and lines in a file.
 
-    def __init__(self, folder: Path, first: int, last: int):
+    Args:
+      first, last: of the counted things, where this process begins and where the work ends.
+    """
+
+    def __init__(self, folder: Path, first: int, last: int, unit: str = "step"):
         silent = jax.process_index() != 0
+        terminal = sys.stderr.isatty()
+        self.n, self.last, self.unit = first, last, unit
         self.file = (Path(os.devnull) if silent else folder / "metrics.jsonl").open("a")
         self.board = SummaryWriter(str(folder / "tensorboard"), write_to_disk=not silent)
-        quiet = not sys.stderr.isatty()
         self.bar = tqdm(
             total=last,
             initial=first,
-            unit="step",
-            disable=silent,
+            unit=unit,
+            disable=silent or not terminal,
             dynamic_ncols=True,
-            mininterval=30 if quiet else 0.2,
-            maxinterval=30 if quiet else 10,
+            mininterval=0.2,
         )
+        self.lines = not silent and not terminal
+        self.shown: dict[str, str] = {}
+        self.next_line = time.monotonic() + SECONDS
 
     def __enter__(self) -> "Tracker":
         return self
@@ -44,16 +54,25 @@ class Tracker:
         self.board.close()
         self.file.close()
 
-    def advance(self, step: int) -> None:
-        self.bar.update(step - self.bar.n)
+    def advance(self, n: int) -> None:
+        """So many are done."""
+        self.bar.update(n - self.n)
+        self.n = n
+        if self.lines and (time.monotonic() >= self.next_line or n == self.last):
+            beside = "".join(f", {name} {text}" for name, text in self.shown.items())
+            self.say(f"{self.unit} {n:,} of {self.last:,}{beside}")
+            self.next_line = time.monotonic() + SECONDS
 
     def show(self, **values: str) -> None:
-        """Text beside the bar."""
+        """Text beside the progress."""
+        self.shown = values
         self.bar.set_postfix(values, refresh=False)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
-        if not self.bar.disable:
+        """A line of its own."""
+        if self.lines:
+            print(text, file=sys.stderr, flush=True)
+        elif not self.bar.disable:
             self.bar.write(text, file=sys.stderr)
 
     def record(self, step: int, values: dict[str, Any]) -> None:

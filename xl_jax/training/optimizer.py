@@ -1,4 +1,4 @@
-"""AdamW over stacked variants: one optimiser state per real parameter, absent variants untouched.
+"""AdamW over stacked variants: one optimiser state per parameter, absent variants untouched.
 
 Every leaf is [V, ...]; Adam (optax) runs per variant, each with its own step count, so that a
 private variant whose language is absent from a step keeps its parameters, moments and count to the
@@ -21,7 +21,10 @@ Tree = Any
 
 def learning_rate(config: Optim, steps: int) -> optax.Schedule:
     """Learning rate by step: linear warm-up, then constant, cosine to 0 at `steps`, or
-    lr * sqrt(warmup / step) (paper section 3, XLM)."""
+    lr * sqrt(warmup / step) (paper section 3, XLM).
+
+    optax's schedules round the same values differently, and a run continues to the same bits.
+    """
     warmup = max(config.warmup, 1)
 
     def schedule(step: jax.Array) -> jax.Array:
@@ -82,12 +85,13 @@ def update(
     return structure.unflatten([p for p, _ in new]), structure.unflatten([m for _, m in new])
 
 
-def norms(grads: Tree, components: Tree, n: int) -> jax.Array:
-    """L2 norm of `grads` within each component of languages (see `sharing.components`), [n]."""
+def norms(tree: Tree, groups: Tree, n: int) -> jax.Array:
+    """L2 norm of `tree` within each group of variants, [n]; `groups`: the group of each variant,
+    int[V] per leaf (see `sharing.components` and `sharing.parts`)."""
     squares = jnp.zeros(n)
-    for g, component in zip(jax.tree.leaves(grads), jax.tree.leaves(components), strict=True):
-        per_variant = jnp.sum(jnp.square(g), axis=range(1, g.ndim))
-        squares = squares.at[np.asarray(component)].add(per_variant)
+    for leaf, group in zip(jax.tree.leaves(tree), jax.tree.leaves(groups), strict=True):
+        per_variant = jnp.sum(jnp.square(leaf), axis=range(1, leaf.ndim))
+        squares = squares.at[np.asarray(group)].add(per_variant)
     return jnp.sqrt(squares)
 
 

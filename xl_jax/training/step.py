@@ -20,7 +20,8 @@ from xl_jax.training import optimizer
 from xl_jax.training.loss import StepLoss, Sums, row_losses
 
 Metrics = dict[str, jax.Array]
-SUMMED = ("loss_sum", "predicted", "skipped")  # over the steps of a call; of others the last counts
+# Summed over the steps of a call; of the others the last step counts.
+SUMMED = ("loss_sum", "predicted", "skipped", "moved", "grad_norms", "update_norms")
 UNROLLED_SLOTS = 4  # more take too long to compile
 
 
@@ -125,6 +126,7 @@ class Update:
             "predicted": sums.tokens,
             "grad_norm": jnp.sqrt(jnp.sum(jnp.square(norms))),
             "lr": lr,
+            **self._part_norms(grads, state.params, params),
             **skipped,
         }
         return State(state.step + 1, params, moments), metrics
@@ -138,6 +140,23 @@ class Update:
             clip = jnp.minimum(1.0, largest / jnp.maximum(norms, 1e-12))
             grads = optimizer.scale(grads, self.of_variant, clip)
         return grads, norms
+
+    def _part_norms(self, grads: Any, old: Any, new: Any) -> Metrics:
+        """Norms of each part of the tree (`sharing.parts`): of the clipped gradient and of the
+        update, beside the number of steps that moved it (1 or 0), and of the parameters."""
+        names, of_variant = self.model.parts
+
+        def norms(tree: Any) -> jax.Array:
+            found = optimizer.norms(tree, of_variant, len(names))
+            return jnp.where(jnp.isfinite(found), found, 0.0)
+
+        grad_norms = norms(grads)
+        return {
+            "moved": (grad_norms > 0).astype(jnp.int32),
+            "grad_norms": grad_norms,
+            "update_norms": norms(jax.tree.map(jnp.subtract, new, old)),
+            "param_norms": norms(new),
+        }
 
     def _present(self, params: Any, batch: Step) -> Any:
         """Which variants some language of the batch uses: bool[V] per leaf."""
