@@ -108,6 +108,38 @@ def test_words_are_found_and_replaced_within_their_line(
     assert usual(switch, line) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("in New York city", "in nouvelle york city"),  # written with a capital: New
+        ("new york, NEW YORK!", "nouvelle york, NOUVELLE YORK!"),
+        ("new york times", "le journal"),  # the longest
+        ("new dog new  york", "neuf chien neuf  york"),  # a phrase has single blanks
+        ("new-york new, york", "neuf-york neuf, york"),
+        ("old town", "old town"),  # listed as its own translation only: one word
+    ],
+)
+def test_phrases_are_words_of_the_text(tmp_path: Path, line: str, expected: str) -> None:
+    text = (
+        "new\tneuf\ndog\tchien\nnew york\tnouvelle york\nnew york times\tle journal\n"
+        "old\tvieux\nold town\told town\ne.g.\tpar exemple\nl'eau vive\tbrandy\n"
+    )
+    switch = make(tmp_path, {"en-fr": text}, "en", **ALL)
+    expected = expected.replace("in nouvelle", "in Nouvelle")
+    assert usual(switch, line) == expected
+    assert (len(switch), switch.unmatchable) == (7, 2)  # e.g.; l'eau, which text has as two words
+
+
+def test_equal_documents_are_switched_differently(tmp_path: Path) -> None:
+    switch = make(tmp_path, {"en-fr": "dog\tchien\ncat\tchat\n"}, "en", rate=0.5, cap=1.0)
+    document = ["dog cat " * 20]
+    numbers = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    made = {number: switch(document, 0, Counter(), number) for number in numbers}
+    assert len({x[0] for x in made.values()}) == len(numbers)
+    assert made[0, 0] == switch(document, 0, Counter())  # the first one by its text alone
+    assert made == {number: switch(document, 0, Counter(), number) for number in numbers}
+
+
 ZH = "我们\twe\n学\tstudy\n学校\tschool\n学校大门\tgate\n大\tbig\n去\tto go\n喜欢\tlike\n的\tof\n"
 
 

@@ -172,6 +172,22 @@ def test_words_are_switched_in_training_text_alone_and_differently_in_each_copy(
     assert "% switched (9." in (data.folder / "report.txt").read_text()
 
 
+def test_equal_documents_get_different_words_of_the_dictionary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "PART", 3000)
+    (tmp_path / "d").write_text("la\tlax\nmi\tmix\nso so\tsox\ne.g.\tx\n")
+    same = "la mi so re do fa ti ka lo pe nu ga ri la mi so re do fa ti"
+    (tmp_path / "a").write_text("\n".join([same] * 150 + random_lines(100, 0)))
+    specs = {"a": f"files:{tmp_path}/a", "b": write_text(tmp_path / "b", 300, 1, ["lax", "mix"])}
+    data = make(tmp_path, specs, "joint", 60, anchors=Anchors(f"a-b={tmp_path}/d"))
+    switched = [x for x in lines_of(data, "a") if x.replace("x", "") == same]
+    assert len(switched) == 150 and len({*switched}) > 5
+    assert (
+        "1 of 4 entries of the dictionaries can match" in (data.folder / "report.txt").read_text()
+    )
+
+
 def test_a_synthetic_pair_comes_with_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gold, "SYNTHETIC_SENTENCES", 50)
     pair = {"a": "synthetic:a", "b": "synthetic:b#sentences=300,words=120,anchors=0.2,topics=4"}

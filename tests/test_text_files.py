@@ -239,3 +239,32 @@ def test_sources_are_read_again_from_the_start(tmp_path: Path) -> None:
     assert (
         list(all_documents(source)) == list(all_documents(source)) == [["one"], ["two"], ["three"]]
     )
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".xz"])
+def test_all_lines_of_a_file_compressed_or_not_are_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
+    content = "\ufeffé\n\nmi\n".encode()
+    path.write_bytes({"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[ending](content))
+    assert text_files.read_lines(str(path)) == ["é", "", "mi"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("la\né\n".encode("latin-1"), "x:2: not UTF-8 text .*iconv -f ENCODING -t UTF-8 .*x$"),
+        (gzip.compress(b"la"), "x: compressed by gzip; its name has to end in .gz"),
+    ],
+)
+def test_lines_in_another_encoding_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        text_files.read_lines(str(tmp_path / "x"))
+
+
+def test_lines_of_missing_and_damaged_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="x: no such file"):
+        text_files.read_lines(str(tmp_path / "x"))
+    (tmp_path / "x.gz").write_bytes(gzip.compress(b"la" * 1000)[:20])
+    with pytest.raises(InputError, match="x.gz: cannot be read"):
+        text_files.read_lines(str(tmp_path / "x.gz"))

@@ -1,5 +1,6 @@
 """Words out of pieces, word alignment, and sentence pairs from files."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,11 @@ def test_sentence_pairs_come_from_two_files_or_from_columns(tmp_path: Path) -> N
     named.write_text("ru\tfr\ten\nodin\tun\tone\n")
     plain.write_text("one\tun\n")
     assert read_pairs(str(named), "en", "fr") == [("one", "un")]
+    named.write_text("\ufeffen\tru\tfr\none\todin\tun\n")  # some editors begin a file so
+    assert read_pairs(str(named), "en", "fr") == [("one", "un")]
+    packed = tmp_path / "named.tsv.gz"
+    packed.write_bytes(gzip.compress(named.read_bytes()))
+    assert read_pairs(str(packed), "en", "fr") == [("one", "un")]
     assert read_pairs(str(plain), "en", "fr") == [("one", "un")]
     assert read_pairs(f"{two};{plain}", "en", "fr") == [*expected, ("one", "un")]
     plain.write_text("one\tun\ntwo\n")

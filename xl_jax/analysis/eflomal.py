@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from xl_jax import atomic_files
 from xl_jax.errors import InputError
+from xl_jax.text.text_files import read_lines
 
 Links = list[np.ndarray]  # of each sentence pair, int [links, 2]: (source word, target word)
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
@@ -32,10 +33,7 @@ def read_links(path: str, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) 
     Raises:
       InputError: no such file, another number of lines than pairs, a link that is none (file:line).
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+    lines = read_lines(path)
     if len(lines) != len(pairs):
         raise InputError(f"{path} has {len(lines)} lines for {len(pairs)} sentence pairs")
     links = []

@@ -8,9 +8,9 @@ from xl_jax.evaluate.pairs import (
     dictionary_file,
     gold_sentences,
     gold_words,
-    read_lines,
     sentence_files,
 )
+from xl_jax.text.text_files import read_lines
 from xl_jax.tokens.shards import Shard, of_lines
 
 LINES = 10_000  # of candidates, encoded at once

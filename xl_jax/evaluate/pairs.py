@@ -9,6 +9,7 @@ from jaxtyping import Int
 from xl_jax.errors import InputError
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.text import dictionaries
+from xl_jax.text.text_files import read_lines
 from xl_jax.tokens.shards import Shard, of_lines
 from xl_jax.tokens.special import N_SPECIAL
 
@@ -95,7 +96,7 @@ def read_pairs(spec: str, source: str, target: str) -> list[tuple[str, str]]:
     if ";" in spec:
         return [pair for part in spec.split(";") for pair in read_pairs(part, source, target)]
     names = spec.split(",")
-    if len(names) == 1 and spec.endswith(".tsv"):
+    if len(names) == 1 and ".tsv" in Path(spec).suffixes[-2:]:  # compressed or not
         rows = [line.split("\t") for line in read_lines(spec)]
         header = {source, target} <= set(rows[0] if rows else [])
         columns = [rows[0].index(x) for x in (source, target)] if header else [0, 1]
@@ -145,15 +146,3 @@ def _one_to_one(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], dropped: 
 
 def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:
     return np.stack([np.arange(n)] * 2, axis=1)
-
-
-def read_lines(name: str) -> list[str]:
-    """The lines of a UTF-8 text file.
-
-    Raises:
-      InputError: no such file.
-    """
-    try:
-        return Path(name).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file") from error

@@ -66,7 +66,7 @@ def summarise(
             "train": dict(kept[name]),
             "bytes_per_token": bytes_per_token,
             "unknown": int(counts[i, UNK]) / max(int(counts[i].sum()), 1),
-            "anchors": _anchors(o, tally),
+            "anchors": _anchors(o, name, tally),
         }
     v = o.vocabulary
     names = list(languages)
@@ -79,8 +79,8 @@ def summarise(
     }
 
 
-def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, Any] | None:
-    """Shares of the words of the training text, over all copies."""
+def _anchors(o: Opened, language: str, tally: Mapping[str, int]) -> dict[str, Any] | None:
+    """Shares of the words of the training text, over all copies; entries of the dictionaries."""
     words = tally.get("words", 0)
     if not words:
         return None
@@ -90,6 +90,8 @@ def _anchors(o: Opened, tally: Mapping[str, int]) -> dict[str, Any] | None:
         "coverage": coverage,
         "switched": tally.get("switched", 0) / words,
         "expected": expected_share(o.config.anchors, coverage),
+        "entries": len(o.switch(language)),
+        "unmatchable": o.switch(language).unmatchable,
     }
 
 
@@ -147,6 +149,11 @@ def text(report: Mapping[str, Any]) -> str:
                 f"dictionary, {100 * a['switched']:.2f} % switched ({100 * a['expected']:.2f} % "
                 "expected)"
             )
+            if a["unmatchable"]:
+                lines.append(
+                    f"  {a['unmatchable']:,} of {a['entries']:,} entries of the dictionaries can "
+                    "match no text: they are not words as text is divided"
+                )
     lines += ["", overlap.table(report["overlap"])]
     lines += ["", "Jensen-Shannon distance of words (0 alike, 1 nothing in common)"]
     for x in report["domain"]:

@@ -22,7 +22,7 @@ from xl_jax.text import duplicates, twins
 from xl_jax.text.clean import Cleaner
 from xl_jax.text.codeswitch import CodeSwitch
 from xl_jax.text.corpora import HELDOUT, TEST, Corpus, assign_parts, open_corpora, splits
-from xl_jax.text.documents import Document, Part, positions
+from xl_jax.text.documents import Document, Part, position, positions
 from xl_jax.tokens import sentencepiece_model, shards, vocabulary
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -214,6 +214,13 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
     switches = len(switch) > 0
     counts: Counter[str] = Counter()
     places, sizes = [np.zeros(0)], [0]
+    seen: Counter[float] = Counter()  # equal documents have one position
+
+    def number(document: Document) -> tuple[int, int]:
+        where = position(document)
+        seen[where] += 1
+        return index, seen[where] - 1
+
     with ExitStack() as stack:
 
         def lines(name: str, order: bool = False) -> _Lines:
@@ -231,8 +238,12 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
             for other, output in others.items():
                 output.add(compress(documents, split == other))
             training = list(compress(documents, split == own))
-            for i, copy in enumerate(copies):
-                copy.add([switch(x, i, counts) for x in training] if switches else training)
+            if switches:
+                numbered = [(x, number(x)) for x in training]
+                for epoch, copy in enumerate(copies):
+                    copy.add([switch(x, epoch, counts, n) for x, n in numbered])
+            else:
+                copies[0].add(training)
             if o.config.data.tokens:
                 places.append(positions(training, b"tokens"))
                 sizes += map(len, training)

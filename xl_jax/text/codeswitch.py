@@ -1,7 +1,8 @@
 """Extra anchors: training text in which words are replaced by their translations (paper 4.2).
 
 Text is switched before it is tokenized. A word is a run of letters, marks and digits, with inner
-apostrophes and hyphens where a dictionary lists it so. In scripts written without blanks words are
+apostrophes and hyphens where a dictionary lists it so; listed words in a row ("New York") are one
+word, of several such the longest. In scripts written without blanks words are
 the longest dictionary entries from left to right, and a stretch without an entry is one word, with
 the one-character entries that touch it: they are mostly parts of unlisted words (of the matches in
 Chinese text with gold words 80 % are words this way, 52 % without). Such a dictionary must be in
@@ -61,13 +62,29 @@ class CodeSwitch:
             if _UNSPACED.match(word):
                 lengths[word[0]].add(len(word))
         self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        phrases = defaultdict(set)  # words of the known phrases that begin with a word
+        for phrase in filter(lambda known: " " in known, self._known):
+            words = phrase.split(" ")
+            phrases[words[0]].add(len(words))
+        self._phrases = {first: sorted(found, reverse=True) for first, found in phrases.items()}
+        listed = [x for x in self._entries if "’" not in x]  # each is there with a ' as well
+        self._size = len(listed)
+        self.unmatchable = sum(not x.isalnum() and not self._is_word(x) for x in listed)
+        """Words of `len(self)` that no text can match: it is divided into words differently."""
 
     def __len__(self) -> int:
         """Words with a translation; 0 for a language without a dictionary."""
-        return len(self._entries)
+        return self._size
 
-    def __call__(self, document: Document, epoch: int, counts: Counter[str]) -> Document:
-        """The document with words replaced, a function of (seed, document, epoch).
+    def __call__(
+        self,
+        document: Document,
+        epoch: int,
+        counts: Counter[str],
+        number: tuple[int, int] = (0, 0),
+    ) -> Document:
+        """The document with words replaced, a function of (seed, document, epoch, number): `number`
+        tells equal documents apart, by the part of the text and how many came before it there.
 
         Adds to `counts`: `words`, those `in_dictionary` with a translation other than themselves,
         those `switched`.
@@ -81,7 +98,8 @@ class CodeSwitch:
         if not n:
             return document
         identity = int(position(document) * 2**53)
-        draws = generator(self._seed, Purpose.CODE_SWITCH, identity, epoch).random(2 * n + 1)
+        counters = (identity, epoch, *(number if any(number) else ()))
+        draws = generator(self._seed, Purpose.CODE_SWITCH, *counters).random(2 * n + 1)
         wanted = int(expected_share(self._anchors, n / n_words) * n_words + draws[0])
         chosen = draws[1 : n + 1].argsort()[:wanted].tolist()
         counts["switched"] += len(chosen)
@@ -103,7 +121,30 @@ class CodeSwitch:
                 result += pieces[done:here]
                 result += self._apart(pieces[here])
                 done = here + 1
-        return result + pieces[done:]
+        result += pieces[done:]
+        return self._with_phrases(result) if self._phrases else result
+
+    def _with_phrases(self, pieces: list[str]) -> list[str]:
+        """`pieces` with the words of a known phrase as one word."""
+        words = [word.lower() for word in pieces[1::2]]
+        result, i = pieces[:1], 0
+        while i < len(words):
+            n = 1
+            for length in self._phrases.get(words[i], ()):
+                blanks = pieces[2 * i + 2 : 2 * (i + length) : 2]
+                if (
+                    blanks == [" "] * (length - 1)
+                    and " ".join(words[i : i + length]) in self._known
+                ):
+                    n = length
+                    break
+            result += ["".join(pieces[2 * i + 1 : 2 * (i + n)]), pieces[2 * (i + n)]]
+            i += n
+        return result
+
+    def _is_word(self, text: str) -> bool:
+        """Whether text in which it stands alone has it as a word."""
+        return self._split(text) == ["", text, ""]
 
     def _apart(self, word: str) -> list[str]:
         """The words within an unlisted one: a word, what lies between, a word, ..."""
@@ -170,7 +211,7 @@ def _read(anchors: Anchors, language: str) -> tuple[dict[str, _Entry], set[str]]
         found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for first, second, weight in dictionaries.read(path):
             word, translation = (first, second) if language == source else (second, first)
-            word = word.lower().replace("’", "'")
+            word = " ".join(word.lower().replace("’", "'").split())
             known.add(word)
             if word != translation.lower():
                 found[word][translation] += weight

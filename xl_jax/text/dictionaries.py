@@ -4,12 +4,13 @@ import math
 import unicodedata
 
 from xl_jax.errors import InputError
+from xl_jax.text.text_files import open_bytes
 
 Entry = tuple[str, str, float]  # word, translation, weight
 
 
 def read(name: str) -> list[Entry]:
-    """The lines of a dictionary file, in order, in Unicode normal form C.
+    """The lines of a dictionary file, compressed or not, in order, in Unicode normal form C.
 
     A line is `word translation`, or the two with a tab between them, which then may have several
     words; a third column between tabs is the pair's positive weight (1 where there is none). All
@@ -22,7 +23,7 @@ def read(name: str) -> list[Entry]:
     entries: list[Entry] = []
     n_columns = 0  # of the first line
     try:
-        file = open(name, "rb")
+        file = open_bytes(name)
     except OSError as error:
         raise InputError(f"dictionary {name}: {error.strerror}") from error
     with file:

@@ -96,7 +96,7 @@ class Files:
                 counts["empty_files"] += 1
                 counts[f"empty_files first {path}"] = 1
             try:
-                with _open(path) as file:
+                with open_bytes(path) as file:
                     reader = _Reader(path, file, start, end, self._stop, counts)
                     if self._is_json(path):
                         yield from self._records(reader, end)
@@ -107,7 +107,7 @@ class Files:
                                     yield [line]
                     else:
                         yield from _gather(reader, start, end, self._by == "blank", counts)
-            except (EOFError, OSError, lzma.LZMAError, zlib.error, zstd.ZstdError) as error:
+            except _READ_ERRORS as error:
                 raise InputError(f"{path}: cannot be read ({error})") from error
 
     def _is_json(self, path: str) -> bool:
@@ -140,7 +140,7 @@ class Files:
     def _check_field(self, path: str) -> None:
         """The first record tells a wrong field before any work is done."""
         field = self._field or "text"
-        with _open(path) as file:
+        with open_bytes(path) as file:
             for lines in _Reader(path, file, 0, BLOCK, True, Counter()).blocks(BLOCK):
                 for number, line in enumerate(lines, 1):
                     if line.strip():
@@ -155,6 +155,8 @@ class Files:
                         return
 
 
+_READ_ERRORS = (EOFError, OSError, lzma.LZMAError, zlib.error, zstd.ZstdError)
+
 _OPENERS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -163,11 +165,39 @@ _OPENERS: dict[str, Callable[..., Any]] = {
 }
 
 
+def read_lines(path: str) -> list[str]:
+    """The lines of a UTF-8 text file of which every line counts, as of one of two parallel files;
+    compressed or not, by its ending.
+
+    Raises:
+      InputError: it cannot be read, or a line is in another encoding (file:line).
+    """
+    try:
+        with open_bytes(path) as file:
+            content: bytes = file.read()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except _READ_ERRORS as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    try:
+        text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        if content.startswith(b"\x1f\x8b"):
+            raise InputError(f"{path}: compressed by gzip; its name has to end in .gz") from error
+        number = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{number}: not UTF-8 text ({error.reason}); to convert it: "
+            f"iconv -f ENCODING -t UTF-8 {path}"
+        ) from error
+    return text.removesuffix("\n").split("\n")
+
+
 def _ending(path: str) -> str:
     return os.path.splitext(path)[1]
 
 
-def _open(path: str) -> Any:
+def open_bytes(path: str) -> Any:
+    """The file at `path` for reading bytes, decompressed if its ending says so."""
     return _OPENERS.get(_ending(path), open)(path, "rb")
 
 
