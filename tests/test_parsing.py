@@ -4,11 +4,13 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from udtools import udeval
+from udtools import Validator, udeval
 
-from tests.task_toy import FRAMING, Letters, Words, letter, overfit
+from tests.task_toy import FRAMING, MODEL, Letters, Words, letter, overfit
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.tasks.conllu import Tree, of_record, read, write
@@ -260,8 +262,33 @@ def test_what_was_cut_off_is_not_learnt_and_still_makes_a_tree() -> None:
     output = {"arcs": arcs, "relations": np.zeros((10, 10), np.int32)}
     found = task.decode(output, rows.first_pieces)
     assert found.heads == [2, 0, 2, 3, 3, 3, 2, 2, 2]
-    assert found.relations == ["r"] * 6 + ["dep"] * 3
+    assert found.relations == ["r", "root", "r", "r", "r", "r"] + ["dep"] * 3
     assert official([long], [found])["uas_official"] == pytest.approx(3 / 9)
+
+
+def test_written_trees_pass_the_validator_of_ud(tmp_path: Path) -> None:
+    """Head 0 and the relation `root` go together, whatever the scores prefer."""
+    (sentence,) = read(write_file(tmp_path, SAMPLE), "fr", Counter())
+    chance = np.random.default_rng(0)
+    for relations in (sentence.relations, ["punct"] * 6, ["root"] * 6):
+        learnt = Parsing.learn([sentence._replace(relations=relations)], Tuning(task="parsing"))
+        head = learnt.head(MODEL)
+        states = jnp.asarray(chance.normal(size=(1, 7, MODEL.width)), jnp.float32)
+        known = jnp.ones((1, 7), bool)
+        params = head.init(jax.random.key(0), states, known)
+        answers = []
+        for seed in range(20):
+            noise = jnp.asarray(np.random.default_rng(seed).normal(size=states.shape), jnp.float32)
+            output = jax.device_get(head.apply(params, states + noise, known))
+            row = {name: array[0] for name, array in output.items()}
+            answers.append(learnt.decode(row, np.arange(7)))
+        several = [sentence._replace(lines=[f"# sent_id = {i}", *sentence.lines[1:]])
+                   for i in range(len(answers))]  # fmt: skip
+        learnt.write(several, answers, tmp_path / "found.conllu")
+        state = Validator(level=3, output=None).validate_files([str(tmp_path / "found.conllu")])
+        found = {(x.level, x.testid) for x in state.error_tracker}
+        assert not [x for x in found if x[0] < 3 or x[1] in ("0-is-not-root", "root-is-not-0")]
+        assert len({tuple(x.heads) for x in answers}) > 5
 
 
 def test_fifty_sentences_are_learnt_by_heart(tmp_path: Path) -> None:

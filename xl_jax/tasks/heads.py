@@ -46,6 +46,7 @@ class Biaffine(nn.Module):
 
     config: Model
     relations: int  # R
+    roots: tuple[int, ...]  # of the relations, those that ROOT's arcs have, and no other arc has
     arc: int  # A, width of the arc scorer's states
     relation: int  # E, of the relation scorer's
     input_dropout: float  # whole features of a sentence, as is `dropout`
@@ -61,7 +62,7 @@ class Biaffine(nn.Module):
     ) -> dict[str, Array]:
         """float32 `arcs` [B, W, W], log p(head | word), no word its own head; and relations: their
         `logits` [B, W, R] at the heads in `labels`, or without labels the best `relations`
-        int32 [B, W, W] of each word under each head."""
+        int32 [B, W, W] of each word under each head, of those that this head may have."""
         c, D, W = self.config, x_BxWxD.shape[-1], x_BxWxD.shape[1]
 
         def variational(x: jax.Array, rate: float) -> jax.Array:
@@ -89,6 +90,9 @@ class Biaffine(nn.Module):
         scorer_BxWxRxE = jnp.einsum("BWE,ERF->BWRF", dependent_BxWxE, relation_ExRxE)
         if labels is None:
             logits_BxWxVxR = jnp.einsum("BWRF,BVF->BWVR", scorer_BxWxRxE, head_BxWxE)
+            root_R = jnp.asarray([i in self.roots for i in range(R)])
+            fits_VxR = (jnp.arange(W) == 0)[:, None] == root_R[None]
+            logits_BxWxVxR = jnp.where(fits_VxR[None, None], logits_BxWxVxR, -jnp.inf)
             return {**outputs, "relations": jnp.argmax(logits_BxWxVxR, axis=-1).astype(jnp.int32)}
         gold_BxWx1 = jnp.maximum(labels["head"], 0)[:, :, None]
         gold_BxWxE = jnp.take_along_axis(head_BxWxE, gold_BxWx1, axis=1)

@@ -24,6 +24,7 @@ from xl_jax.tokens.vocabulary import Vocabulary
 __all__ = ["Arcs", "Parsing", "attachment", "official", "read", "spanning_tree"]
 
 PUNCTUATION = ("PUNCT", "SYM")
+ROOT = "root"  # the relation of head 0
 
 
 class Arcs(NamedTuple):
@@ -49,8 +50,9 @@ class Parsing:
 
     def head(self, config: Model) -> Biaffine:
         t = self.tuning
+        roots = tuple(i for i, x in enumerate(self.relations) if simple(x) == ROOT)
         sizes = (t.arc, t.relation, t.input_dropout, t.head_dropout)
-        return Biaffine(config, len(self.relations), *sizes)
+        return Biaffine(config, len(self.relations), roots, *sizes)
 
     def rows(
         self, items: Sequence[Tree], vocabulary: Vocabulary, language: str, framing: Framing
@@ -75,7 +77,8 @@ class Parsing:
         return arcs + cross_entropy(outputs["logits"], labels["relation"])[0], number
 
     def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> Arcs:
-        """The best tree with one root. Words that were cut off hang on the root's word as `dep`."""
+        """The best tree with one root; its word has the relation `root`, and no other has it (as
+        the validator of UD wants). Words that were cut off hang on the root's word as `dep`."""
         known = np.flatnonzero(first_pieces >= 0)  # the first is ROOT
         tree = known[spanning_tree(output["arcs"][np.ix_(known, known)])]
         heads = np.full(len(first_pieces) - 1, -1)
@@ -85,7 +88,7 @@ class Parsing:
         root = int(np.flatnonzero(heads == 0)[0]) + 1
         return Arcs(
             [root if head < 0 else int(head) for head in heads],
-            [x if head >= 0 else "dep" for x, head in zip(found, heads, strict=True)],
+            [_fitting(x, int(head)) for x, head in zip(found, heads, strict=True)],
         )
 
     def scores(self, items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
@@ -99,6 +102,14 @@ class Parsing:
     def write(self, items: Sequence[Tree], answers: Sequence[Arcs], path: Path) -> None:
         """CoNLL-U; no enhanced graph."""
         path.write_text(_conllu(items, answers), encoding="utf-8")
+
+
+def _fitting(relation: str, head: int) -> str:
+    """The relation where it may go with the head (-1: cut off); otherwise the general one, which
+    is needed where training had none that may."""
+    if (simple(relation) == ROOT) == (head == 0) and head >= 0:
+        return relation
+    return "dep" if head else ROOT
 
 
 def _relation(relation: str, tuning: Tuning) -> str:
