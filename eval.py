@@ -26,10 +26,12 @@ Zero-shot transfer: fine-tune a grid of settings on the source language, score e
 
     nli            does the premise entail the hypothesis: accuracy
     ner            named entities: span F1
+    tagging        parts of speech (UPOS): accuracy
     parsing        dependency trees: unlabelled and labelled attachment
 
-With --data.map, ner and parsing go through a map of contextual words: the first layers of the
-source encoder, frozen, with four new ones above; at test the target encoder's first layers, mapped.
+With --data.map, ner, tagging and parsing go through a map of contextual words: the first layers of
+the source encoder, frozen, with four new ones above; at test the target encoder's first layers,
+mapped.
 """
 
 import dataclasses

@@ -21,6 +21,11 @@ TREEBANKS = {"en": "en_ewt", "fr": "fr_gsd", "ru": "ru_gsd", "zh": "zh_gsd20simp
 
 
 def get_config(task: str = "nli") -> config_dict.ConfigDict:
+    trees: dict[str, Any] = dict(
+        train=f"{PACK}/ud/en_ewt-ud-train.conllu",
+        dev=f"{PACK}/ud/en_ewt-ud-dev.conllu",
+        test={x: f"{PACK}/ud/{name}-ud-test.conllu" for x, name in TREEBANKS.items()},
+    )
     data: dict[str, dict[str, Any]] = {
         "nli": dict(  # XNLI's test set is all the English training text at hand
             train=f"{PACK}/nli/xnli.en.test.tsv",
@@ -36,11 +41,8 @@ def get_config(task: str = "nli") -> config_dict.ConfigDict:
             dev=f"{PACK}/ner/wikineural.{{language}}.dev.bio",
             test=f"{PACK}/ner/wikineural.{{language}}.test.bio",
         ),
-        "parsing": dict(
-            train=f"{PACK}/ud/en_ewt-ud-train.conllu",
-            dev=f"{PACK}/ud/en_ewt-ud-dev.conllu",
-            test={x: f"{PACK}/ud/{name}-ud-test.conllu" for x, name in TREEBANKS.items()},
-        ),
+        "tagging": trees,
+        "parsing": trees,
     }
     if task not in data:
         raise unknown("task", task, TASKS)

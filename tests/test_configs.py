@@ -61,6 +61,7 @@ def test_the_grids_of_the_paper() -> None:
     assert {task: len(found) for task, found in settings.items()} == {
         "nli": 18,
         "ner": 6,
+        "tagging": 6,
         "parsing": 6,
     }
     assert {(s.batch, s.lr) for s in settings["ner"]} == {

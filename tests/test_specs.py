@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xl_jax.errors import InputError
-from xl_jax.tasks import conllu, ner, nli, specs
+from xl_jax.tasks import conllu, ner, nli, specs, tagging
 
 pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")  # TFDS of protobuf
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
@@ -139,6 +139,8 @@ def test_the_sets_of_the_paper_without_tensorflow(prepared: Path) -> None:
         (["Vient", "de", "le", "lac", "."], [0, 4, 4, 1, 1]),
         (["Vient", "."], [0, 1]),
     ]
+    tagged = tagging.read("tfds:universal_dependencies/fr_gsd:dev#take=1", "fr", Counter())
+    assert [x.upos for x in tagged] == [["VERB", "ADP", "DET", "NOUN", "PUNCT"]]
     assert len(nli.read("tfds:xnli:test[:1]", "fr", counts)) == 1
     assert +counts == {"multiword_tokens": 1}
     assert "tensorflow" not in sys.modules

@@ -25,7 +25,7 @@ from xl_jax.config.domains import (
 )
 from xl_jax.errors import InputError
 
-TASKS = ("nli", "ner", "parsing")
+TASKS = ("nli", "ner", "tagging", "parsing")
 ENCODERS = ("trained", "untrained")
 GRID = ("encoders", "batch", "lr", "head_lr", "seeds")  # the fields that span the grid
 
@@ -136,7 +136,7 @@ class Tuning(Section, where="tune."):
     long: str = option(
         "window",
         choice("window", "truncate"),
-        "tagging and parsing: what becomes of sentences longer than a row",
+        "all but nli: what becomes of sentences longer than a row",
     )
     spaces: str = option(
         "text", choice("text", "all"), "spaces before words: as in running text, or all"

@@ -9,7 +9,7 @@ enhanced graph) where a tree is written again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import conllu
@@ -18,7 +18,8 @@ from xl_jax.errors import InputError
 from xl_jax.tasks import specs
 
 COLUMNS = 10  # of a CoNLL-U line
-HEAD, RELATION, DEPS = 6, 7, 8  # from 0
+UPOS, HEAD, RELATION, DEPS = 3, 6, 7, 8  # from 0
+NONE = "_"  # what stands in a column that says nothing
 
 
 class Tree(NamedTuple):
@@ -32,17 +33,28 @@ class Tree(NamedTuple):
     lines: list[str]  # comments, multi-word tokens and words, to be written again
 
 
-def read(text: str, language: str, counts: Counter[str]) -> list[Tree]:
+def read(text: str, language: str, counts: Counter[str], whole: bool = True) -> list[Tree]:
     """The trees of a spec, in order. Adds to `counts`: `multiword_tokens`, `empty_nodes`.
+
+    Args:
+      whole: heads and relations are needed; otherwise words and tags are enough.
 
     Raises:
       InputError: no such data, wrong encoding, or a sentence that is no tree, with file and line: a
-        line without ten columns, words not numbered in order, a head that is missing or outside the
-        sentence, a cycle, no root, several roots.
+        line without ten columns, words not numbered in order, and where trees are needed a head
+        that is missing or outside the sentence, a cycle, no root, several roots.
     """
     del language  # a treebank has one language
     spec = specs.parse(text)
-    return spec.take(_of_tfds(spec, counts) if spec.scheme == "tfds" else _of_files(spec, counts))
+    found = _of_tfds(spec, counts) if spec.scheme == "tfds" else _of_files(spec, counts)
+
+    def checked() -> Iterator[Tree]:
+        for tree, where in found:
+            if whole:
+                check(tree, where)
+            yield tree
+
+    return spec.take(checked())
 
 
 def simple(relation: str) -> str:
@@ -50,30 +62,38 @@ def simple(relation: str) -> str:
     return relation.partition(":")[0]
 
 
-def write(tree: Tree, heads: Sequence[int], relations: Sequence[str]) -> str:
-    """The tree as CoNLL-U with other heads and relations, no enhanced graph, a blank line last."""
+def write(tree: Tree, changed: Mapping[int, Sequence[object]]) -> str:
+    """The tree as CoNLL-U with other columns, no enhanced graph, a blank line last.
+
+    Args:
+      changed: a value for each word, by the number of the column (`UPOS`, `HEAD`, `RELATION`).
+    """
     result, word = [], 0
     for line in tree.lines:
         columns = line.split("\t")
         if len(columns) == COLUMNS and columns[0].isdigit():
-            columns[HEAD], columns[RELATION] = str(heads[word]), relations[word]
-            columns[DEPS] = "_"
+            for number, values in changed.items():
+                columns[number] = str(values[word])
+            columns[DEPS] = NONE
             word += 1
         result.append("\t".join(columns))
     return "\n".join(result) + "\n\n"
 
 
-def _of_files(spec: specs.Spec, counts: Counter[str]) -> Iterator[Tree]:
+def _of_files(spec: specs.Spec, counts: Counter[str]) -> Iterator[tuple[Tree, str]]:
+    """Trees, and file:line of each."""
     for path in specs.files(spec):
         block: list[str] = []
         for number, line in specs.lines(path):
             if line.strip():
                 block.append(line)
             elif block:
-                yield _tree(block, f"{path}:{number - len(block)}", counts)
+                where = f"{path}:{number - len(block)}"
+                yield _tree(block, where, counts), where
                 block = []
         if block:
-            yield _tree(block, f"{path}:{number - len(block) + 1}", counts)
+            where = f"{path}:{number - len(block) + 1}"
+            yield _tree(block, where, counts), where
 
 
 def _tree(block: list[str], where: str, counts: Counter[str]) -> Tree:
@@ -105,7 +125,7 @@ def _tree(block: list[str], where: str, counts: Counter[str]) -> Tree:
         raise InputError(f"{where}: words are not numbered 1, 2, 3, ...")
     ends |= {token["id"] for token in words if (token["misc"] or {}).get("SpaceAfter") == "No"}
     ends -= {number - 1 for number in joined}  # words inside a multi-word token stay apart
-    tree = Tree(
+    return Tree(
         words=[token["form"] for token in words],
         heads=[-1 if token["head"] is None else token["head"] for token in words],
         relations=[token["deprel"] or "_" for token in words],
@@ -113,8 +133,6 @@ def _tree(block: list[str], where: str, counts: Counter[str]) -> Tree:
         spaced=[token["id"] - 1 not in ends for token in words],
         lines=[line for line in block if "." not in line.split("\t")[0] or line.startswith("#")],
     )
-    check(tree, where)
-    return tree
 
 
 def check(tree: Tree, where: str) -> None:
@@ -140,11 +158,12 @@ def check(tree: Tree, where: str) -> None:
         reached.update(path)
 
 
-def _of_tfds(spec: specs.Spec, counts: Counter[str]) -> Iterator[Tree]:
+def _of_tfds(spec: specs.Spec, counts: Counter[str]) -> Iterator[tuple[Tree, str]]:
     features, rows = specs.records(spec)
     names = features["upos"].feature.names
     for number, row in enumerate(rows):
-        yield of_record(row, names, f"{spec.text}, record {number}", counts)
+        where = f"{spec.text}, record {number}"
+        yield of_record(row, names, where, counts), where
 
 
 def of_record(row: dict[str, Any], names: list[str], where: str, counts: Counter[str]) -> Tree:
@@ -169,7 +188,7 @@ def of_record(row: dict[str, Any], names: list[str], where: str, counts: Counter
         for n, (word, tag, head, relation) in enumerate(rows, 1)
     ]
     tight = ["'SpaceAfter': 'No'" in columns["misc"][i] for i in kept]
-    tree = Tree(
+    return Tree(
         words,
         [int(head) for head in heads],
         relations,
@@ -177,5 +196,3 @@ def of_record(row: dict[str, Any], names: list[str], where: str, counts: Counter
         [True] + [not x for x in tight[:-1]],
         lines,
     )
-    check(tree, where)
-    return tree

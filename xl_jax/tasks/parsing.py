@@ -15,7 +15,7 @@ from ufal.chu_liu_edmonds import chu_liu_edmonds
 
 from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
-from xl_jax.tasks.conllu import Tree, read, simple, write
+from xl_jax.tasks.conllu import HEAD, RELATION, Tree, read, simple, write
 from xl_jax.tasks.heads import Biaffine
 from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
 from xl_jax.tasks.task import Outputs, cross_entropy, inventory, numbers, unseen
@@ -167,4 +167,5 @@ def official(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]
 
 
 def _conllu(items: Sequence[Tree], answers: Sequence[Arcs]) -> str:
-    return "".join(write(tree, *arcs) for tree, arcs in zip(items, answers, strict=True))
+    pairs = zip(items, answers, strict=True)
+    return "".join(write(tree, {HEAD: x.heads, RELATION: x.relations}) for tree, x in pairs)

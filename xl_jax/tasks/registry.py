@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from xl_jax.config.finetune import Tuning
-from xl_jax.tasks import ner, nli, parsing
+from xl_jax.tasks import ner, nli, parsing, tagging
 from xl_jax.tasks.task import Item, Task
 
 
@@ -20,5 +20,6 @@ class Kind(NamedTuple):
 KINDS = {
     "nli": Kind(nli.read, nli.NLI.learn),
     "ner": Kind(ner.read, ner.NER.learn),
+    "tagging": Kind(tagging.read, tagging.Tagging.learn),
     "parsing": Kind(parsing.read, parsing.Parsing.learn),
 }
