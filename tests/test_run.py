@@ -37,6 +37,8 @@ from xl_jax.runs import run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 from xl_jax.runs.interrupt import CtrlC, Interrupted
 from xl_jax.runs.run_directory import Run
+from xl_jax.training import compiled_step
+from xl_jax.training.compiled_step import Memory
 from xl_jax.training.step import State
 
 QUIET: dict[str, Any] = {"log": lambda _: None}
@@ -111,6 +113,17 @@ def test_a_finished_run_trains_no_further(whole: tuple[Run, State]) -> None:
     lines = (run.folder / "metrics.jsonl").read_text()
     assert leaf_digests(jax.device_get(pretrain(run, **QUIET))) == leaf_digests(state)
     assert (run.folder / "metrics.jsonl").read_text() == lines
+
+
+def test_a_step_that_does_not_fit_is_refused(
+    whole: tuple[Run, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh, needs = one_device(), Memory(6 * 2**30, 0, 2**30, 0)
+    monkeypatch.setattr(compiled_step, "memory_of", lambda _: 7 * 2**30)
+    compiled_step.check_memory(whole[0].model, mesh, needs)
+    monkeypatch.setattr(compiled_step, "memory_of", lambda _: 4 * 2**30)
+    with pytest.raises(InputError, match=r"needs 7.00 GiB of memory and cpu has 4.00 GiB: .*rows"):
+        compiled_step.check_memory(whole[0].model, mesh, needs)
 
 
 def test_metrics_are_written_as_they_come(whole: tuple[Run, State]) -> None:

@@ -52,6 +52,7 @@ def test_shared_private_and_groups() -> None:
         ("all_shared", set()),
         ("all_private", {"token", "position", "layer_1", "layer_2", "bias"}),
         ("sep_emb", {"token", "position", "bias"}),
+        ("sep_emb_positions", {"token", "position", "bias"}),
         ("sep_positions", {"position"}),
         ("sep_l1", {"layer_1"}),
         ("sep_l1_2", {"layer_1", "layer_2"}),

@@ -61,9 +61,9 @@ def preset(name: str) -> Rules:
     rules: list[tuple[str, str]] = []
     if parts["emb"]:
         rules += [("embed/.*", "private"), ("mlm/bias", "private")]
-    if parts["tok"]:
+    if parts["tok"] and not parts["emb"]:
         rules += [("embed/token", "private"), ("mlm/bias", "private")]
-    if parts["pos"]:
+    if parts["pos"] and not parts["emb"]:  # which has them
         rules += [("embed/position", "private")]
     if parts["first"]:
         first = int(parts["first"])

@@ -25,7 +25,7 @@ from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
 from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
-from xl_jax.training.compiled_step import compile_step, memory, summary
+from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
 from xl_jax.training.step import State, init_state, state_shapes
 
 SLOW = 5.0  # seconds of compiling after which a line says so
@@ -68,7 +68,9 @@ def _train(
     check_room(run, mesh)
     with announced("compiling the training step", log):
         train_step = compile_step(run.model, mesh)
-    log(summary(run.model, mesh, memory(train_step)))
+    needs = memory(train_step)
+    check_memory(run.model, mesh, needs)
+    log(summary(run.model, mesh, needs))
     step, state = found if found else (0, init_state(run.model, mesh))
     if step:
         log(f"continuing from step {step:,}")

@@ -8,6 +8,8 @@ import jax
 from jax.sharding import Mesh
 
 from xl_jax.batches.placement import step_shapes
+from xl_jax.devices.memory import memory_of
+from xl_jax.errors import InputError
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.training.step import flops_per_step, make_step, state_shapes
 
@@ -55,6 +57,23 @@ def memory(compiled: jax.stages.Compiled) -> Memory | None:
         found.temp_size_in_bytes,
         found.generated_code_size_in_bytes,
     )
+
+
+def check_memory(model: SharedModel, mesh: Mesh, needs: Memory | None) -> None:
+    """Raises InputError: the step needs more memory than its devices have. Devices of a CPU share
+    the machine's."""
+    device = mesh.local_devices[0]
+    there = memory_of(device)
+    if needs is None or there is None:
+        return
+    total = needs.total * (len(mesh.local_devices) if device.platform == "cpu" else 1)
+    if total > there:
+        b = model.config.batch
+        raise InputError(
+            f"a step needs {_gib(total)} of memory and {device.device_kind} has {_gib(there)}: "
+            f"make batch.rows = {b.rows}, batch.slots = {b.slots} or data.length = "
+            f"{model.config.data.length} smaller, or batch.accum or mesh larger"
+        )
 
 
 def collectives(program: str) -> dict[str, tuple[int, int]]:
