@@ -33,6 +33,7 @@ def main() -> None:
     from xl_jax.devices import multihost
 
     multihost.start(PROCESSES.value, flags.FLAGS.compilation_cache)
+    from xl_jax.evaluate.check import check_eval_options, check_gold
     from xl_jax.evaluate.runner import measure
     from xl_jax.pretrain.loop import pretrain
     from xl_jax.report.run import show
@@ -40,7 +41,10 @@ def main() -> None:
     from xl_jax.runs.run_directory import start
 
     folder = config_flags.workdir()
-    run = start(config_flags.config(), folder, multihost.say)
+    config = config_flags.config()
+    check_eval_options(config)
+    run = start(config, folder, multihost.say)
+    check_gold(run)
     multihost.say(run.model.totals())
     if run.model.equal_rows:
         multihost.say(f"warning: {run.model.equal_rows}")

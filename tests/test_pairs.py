@@ -1,12 +1,14 @@
 """Sentence and word pairs whose translation is known."""
 
+import gzip
+import lzma
 from pathlib import Path
 
 import pytest
 
 from tests.text_toy import make, write_text
 from xl_jax.errors import InputError
-from xl_jax.evaluate.pairs import dictionary_file, gold_sentences, sentence_files
+from xl_jax.evaluate.pairs import dictionary_file, gold_sentences, read_pairs, sentence_files
 from xl_jax.prepare.prepared import Prepared
 
 
@@ -37,6 +39,23 @@ def test_sentence_pairs_from_files(tmp_path: Path, two: Prepared) -> None:
         sentence_files(two, "a", "b", f"{tmp_path}/x.a,{tmp_path}/x.b")
     with pytest.raises(InputError, match="no such file"):
         sentence_files(two, "a", "b", f"{tmp_path}/x.a,{tmp_path}/y.b")
+
+
+def test_pairs_are_read_compressed_and_with_the_marks_of_other_systems(tmp_path: Path) -> None:
+    text = "\ufeffen\tde\tfr\r\none\teins\tun\r\ntwo\tzwei\tdeux\r\n"
+    (tmp_path / "x.tsv").write_bytes(text.encode())
+    assert read_pairs(f"{tmp_path}/x.tsv", "en", "fr") == [("one", "un"), ("two", "deux")]
+    assert read_pairs(f"{tmp_path}/x.tsv", "de", "fr") == [("eins", "un"), ("zwei", "deux")]
+    (tmp_path / "x.en.gz").write_bytes(gzip.compress(b"one\ntwo\n"))
+    (tmp_path / "x.fr.xz").write_bytes(lzma.compress(b"un\ndeux\n"))
+    spec = f"{tmp_path}/x.en.gz,{tmp_path}/x.fr.xz"
+    assert read_pairs(spec, "en", "fr") == [("one", "un"), ("two", "deux")]
+    (tmp_path / "x.fr.xz").write_bytes("un\ndéjà\n".encode("latin-1"))
+    with pytest.raises(InputError, match="x.fr.xz: cannot be read"):
+        read_pairs(spec, "en", "fr")
+    (tmp_path / "x.fr").write_bytes("un\ndéjà\n".encode("latin-1"))
+    with pytest.raises(InputError, match="x.fr:2: not UTF-8 text"):
+        read_pairs(f"{tmp_path}/x.en.gz,{tmp_path}/x.fr", "en", "fr")
 
 
 def test_word_pairs_from_a_dictionary(tmp_path: Path, two: Prepared) -> None:

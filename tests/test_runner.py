@@ -15,9 +15,9 @@ from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate import items
 from xl_jax.evaluate.context import Context
-from xl_jax.evaluate.encoders import Encoders
+from xl_jax.evaluate.encoders import RANDOM, Encoders
 from xl_jax.evaluate.mapped_transfer import through_map
-from xl_jax.evaluate.maps import sentence_maps
+from xl_jax.evaluate.maps import save_maps, sentence_maps
 from xl_jax.evaluate.pairs import sentence_files
 from xl_jax.evaluate.runner import measure
 from xl_jax.evaluate.word_maps import word_maps
@@ -224,7 +224,7 @@ def test_refused_with_the_reason(same: Run) -> None:
         measure(same, ("retrieval",), options=EvalOptions(layers=(1, 3)))
     with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
         measure(same, ("retrival",))
-    with pytest.raises(InputError, match="unknown language in .*'fr'"):
+    with pytest.raises(InputError, match="unknown language of the evaluation 'fr': known: a, t"):
         measure(same, ("retrieval",), options=EvalOptions(target="fr"))
 
 
@@ -283,3 +283,47 @@ def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
         source, own, mapped, drawn = (r.value for r in f1.values())
         assert source == own > 0.6 and mapped == pytest.approx(own, abs=0.03) and drawn < own
         assert all(r.low <= r.value <= r.high for r in f1.values())
+
+
+def test_an_untrained_target_is_several_encoders_independent_of_the_run(same: Run) -> None:
+    """The run was saved at its start and shares everything: its own untrained target is equal."""
+    found = [r for r in measure(same, ("cka",)).records if r.metric == "cka"]
+    own = values(found, "cka", model="untrained")
+    assert own == pytest.approx([1.0] * 3, abs=1e-5)
+    for r in found:
+        if r.model == "untrained target":
+            assert 0 <= r.value < 0.9 and r.get("encoders") == 3 and 0 < r.get("sd") < 0.3
+            assert r.low <= r.value <= r.high
+    encoders = Encoders(same)
+    tables = [encoders.views(w)["a"]["embed"]["token"] for w in ("untrained", *RANDOM)]
+    for i, table in enumerate(tables):
+        for other in tables[:i]:
+            assert abs(np.corrcoef(np.ravel(table), np.ravel(other))[0, 1]) < 0.2
+    again = Encoders(same).views(RANDOM[1])["a"]["embed"]["token"]
+    np.testing.assert_array_equal(again, tables[2])
+
+
+def test_a_damaged_file_of_records_is_told_and_measured_again(same: Run) -> None:
+    path = measure(same, ("perplexity",)).files[0]
+    whole = json.loads(path.read_text())
+    for text in ("{", "[]", json.dumps({**whole, "records": [{"value": 1}]}), "\x00\xff"):
+        path.write_text(text, encoding="latin-1")
+        said: list[str] = []
+        found = measure(same, ("perplexity",), log=said.append)
+        assert len(said) == 1 and f"{path} is damaged: " in said[0]
+        assert said[0].endswith("measured again") and "\n" not in said[0]
+        assert json.loads(path.read_text()) == whole
+        assert [r.to_json() for r in found.records] == whole["records"]
+
+
+def test_records_say_which_softmax_the_run_was_trained_with(same: Run) -> None:
+    for r in measure(same, ("perplexity", "translation")).records:
+        assert r.get("softmax") == same.config.model.softmax == "all"
+
+
+def test_a_name_of_a_language_makes_no_folder(place: Path, same: Run) -> None:
+    context = Context(same, None, None, lambda _: None)
+    outside = {x for x in place.rglob("*") if same.folder not in x.parents}
+    save_maps(context, [], "sentences", "../../../x", "a/b")
+    assert {x for x in place.rglob("*") if same.folder not in x.parents} == outside
+    assert list((same.folder / "eval/maps").glob("sentences-a%2Fb-%2E.%2F..%2F..%2Fx-*"))

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xl_jax.config import EvalOptions
-from xl_jax.errors import InputError
+from xl_jax.errors import InputError, unknown
 from xl_jax.evaluate.encoders import RANDOM, Encoders
 from xl_jax.runs.run_directory import Run
 
@@ -61,7 +61,8 @@ class Context:
         Raises:
           InputError: a language the runs do not have; files for one pair, and several pairs.
         """
-        return language_pairs(self.run, self.target.run, self.options)
+        languages = self.run.config.languages, self.target.run.config.languages
+        return language_pairs(*languages, self.options, self.target is self.source)
 
     @cached_property
     def layers(self) -> list[int]:
@@ -87,12 +88,16 @@ class Context:
         }
 
 
-def language_pairs(run: Run, other: Run, options: EvalOptions) -> list[tuple[str, str]]:
-    """See `Context.language_pairs`."""
+def language_pairs(
+    sources: Sequence[str], targets: Sequence[str], options: EvalOptions, one_run: bool
+) -> list[tuple[str, str]]:
+    """See `Context.language_pairs`; of the languages of the source's and of the target's run."""
     o = options
-    source = run.config.languages[run.language(o.source)] if o.source else run.config.languages[0]
-    names = [x for x in other.config.languages if other is not run or x != source]
-    targets = [other.config.languages[other.language(o.target)]] if o.target else names
+    for name, known in ((o.source, sources), (o.target, targets)):
+        if name and name not in known:
+            raise unknown("language of the evaluation", name, known)
+    source = o.source or sources[0]
+    targets = [o.target] if o.target else [x for x in targets if not one_run or x != source]
     files = (o.pairs, o.candidates, o.dictionary, o.map, o.map_dictionary)
     if len(targets) > 1 and any(files):
         raise InputError(f"files of which pair? give --target: one of {', '.join(targets)}")

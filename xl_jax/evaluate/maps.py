@@ -6,6 +6,7 @@ from xl_jax.analysis import procrustes
 from xl_jax.analysis.procrustes import Map
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.pairs import Pairs
+from xl_jax.file_names import file_name
 from xl_jax.json_files import fingerprint
 
 ROTATIONS = ("procrustes", "identity", "random")  # learnt; no rotation; the control
@@ -39,7 +40,8 @@ def sentence_maps(
 def save_maps(context: Context, maps: Iterable[Map], of: str, source: str, target: str) -> None:
     """Writes the maps of the target's space into the source's, a file a layer from 0 on, for
     `procrustes.load`: eval/maps/OF-TARGET-SOURCE-DIGEST/layer_N.npz, see `digest`."""
-    folder = context.run.folder / "eval" / "maps" / f"{of}-{target}-{source}-{digest(context)}"
+    name = f"{of}-{file_name(target)}-{file_name(source)}-{digest(context)}"
+    folder = context.run.folder / "eval" / "maps" / name
     if not folder.exists():
         context.log(f"maps: {folder}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,7 @@ def read_pairs(spec: str, source: str, target: str) -> list[tuple[str, str]]:
         return [pair for part in spec.split(";") for pair in read_pairs(part, source, target)]
     names = spec.split(",")
     if len(names) == 1 and ".tsv" in Path(spec).suffixes[-2:]:  # compressed or not
-        rows = [line.split("\t") for line in read_lines(spec)]
+        rows = [line.removesuffix("\r").split("\t") for line in read_lines(spec)]
         header = {source, target} <= set(rows[0] if rows else [])
         columns = [rows[0].index(x) for x in (source, target)] if header else [0, 1]
         for number, row in enumerate(rows, 1):

@@ -5,6 +5,7 @@ eval/TASK-DIGEST.json where other data or options are requested than the run's o
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +95,9 @@ def measure(
         path = run.folder / "eval" / f"{task}{ending}.json"
         records = [] if again else _finished(path, context)
         if not records:
-            records = list(TASKS[task](context))
+            softmax = {"softmax": run.config.model.softmax}  # that it was trained with
+            found = TASKS[task](context)
+            records = [replace(r, extras={**r.extras, **softmax}) for r in found]
             if not records:
                 without.append(task)
                 continue

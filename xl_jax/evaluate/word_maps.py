@@ -11,6 +11,7 @@ from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.maps import save_maps
 from xl_jax.evaluate.pairs import read_pairs
+from xl_jax.file_names import file_name
 from xl_jax.json_files import fingerprint
 from xl_jax.tasks.rows import encode_words
 from xl_jax.tokens.shards import Shard, of_lines
@@ -32,7 +33,8 @@ def word_maps(
     else:
         texts = [(eflomal.tokenise(a), eflomal.tokenise(b)) for a, b in pairs]
         digest = fingerprint(texts)
-        kept = context.run.folder / "eval" / f"links-{source}-{target}-{digest}.txt"
+        name = f"links-{file_name(source)}-{file_name(target)}-{digest}.txt"
+        kept = context.run.folder / "eval" / name
         links = eflomal.align([(a[0], b[0]) for a, b in texts], kept)
     links = [eflomal.one_to_one(x) for x in links]
     sides = []

@@ -21,6 +21,7 @@ from xl_jax.evaluate import hits
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.maps import save_maps
+from xl_jax.file_names import file_name
 from xl_jax.json_files import fingerprint
 from xl_jax.text import dictionaries
 from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
@@ -125,7 +126,7 @@ def _spaces(
             _Lines(context, encoders, language),
             list(text),
             context.options.fasttext,
-            encoders.run.folder / "eval" / f"fasttext-{language}-{_digest(context)}.npz",
+            encoders.run.folder / "eval" / f"fasttext-{file_name(language)}-{_digest(context)}.npz",
         )
         for (encoders, language), text in zip(sides, texts, strict=True)
     ]
@@ -163,7 +164,9 @@ def _averages(
     """Of the words that the cut lines hold. The sums stay in the run's eval folder."""
     text = _Lines(context, encoders, language)
     step = encoders.step if weights == "trained" else 0
-    kept = encoders.run.folder / "eval" / f"words-{language}-{step}-{_digest(context)}.npz"
+    kept = (
+        encoders.run.folder / "eval" / f"words-{file_name(language)}-{step}-{_digest(context)}.npz"
+    )
     means, counts = encoders.extractor.types(
         encoders.views(weights)[language], text.lines, text.spelling, words, kept
     )

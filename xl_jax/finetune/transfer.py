@@ -20,6 +20,7 @@ import jax
 from xl_jax.analysis.bootstrap import ratio_interval
 from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.errors import InputError
+from xl_jax.file_names import file_name
 from xl_jax.finetune import aggregate, task_data
 from xl_jax.finetune.aggregate import Record
 from xl_jax.finetune.buckets import make_buckets, steps_of
@@ -195,7 +196,8 @@ class Transfer:
             entry = {**test, "n": len(part.items), "values": values, **beside}
             another = any(x["target"] == language for x in result["scores"])
             name = f"{language}-{fingerprint(test)}" if another else language
-            self.task.write(part.items, answers, folder / f"predictions/{name}.{self.task.ending}")
+            path = folder / "predictions" / f"{file_name(name)}.{self.task.ending}"
+            self.task.write(part.items, answers, path)
             result["scores"].append({**entry, "intervals": intervals})
         self.store.write(folder, result)
 
