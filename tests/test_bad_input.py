@@ -153,7 +153,7 @@ TRAIN = [
     ("--config.log_every=-20", "log_every = -20: must be"),
     ("--config.keep=0", "keep = 0: must be a whole number of at least 1"),
     ("--config.keep=-3", "keep = -3: must be a whole number of at least 1"),
-    ("--config.model.width=0", "model.width = 0: must be a whole number of at least 1"),
+    ("--config.model.width=0", "model.width = 0: must be a whole number from 1 to"),
     ("--config.model.heads=5", "model.heads = 5 does not divide model.width = 32"),
     ("--config.model.layers=0", "model.layers = 0: must be"),
     (
@@ -184,6 +184,8 @@ TRAIN = [
     ("--config.batch.schedule=((1, (float('nan'), 1)),)", "must be ((end, shares), ...)"),
     ("--config.batch.rows=0", "batch.rows = 0: must be a whole number of at least 1"),
     ("--config.batch.rows=9999999999", "batch.rows = 9999999999: must be"),
+    ("--config.batch.rows=2000000000", "batch.accum x slots x rows x data.length = 128,000,000,"),
+    ("--config.model.layers=1001", "model.layers = 1001: must be a whole number from 1 to 1,000"),
     ("--config.batch.draw=dice", "unknown batch.draw 'dice'"),
     ("--config.sharing=7", "sharing = 7: must be a preset's name or ordered (pattern, value)"),
     ("--config.sharing=", "sharing = '': must be a preset's name"),

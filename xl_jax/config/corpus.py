@@ -96,7 +96,9 @@ class Anchors(Section, where="anchors."):
     )
     cap: float = option(0.15, number("(0, 1]"), "largest share of the words replaced")
     copies: int = option(
-        1, integer(1), "differently switched copies of the text; epoch e reads copy e mod copies"
+        1,
+        integer(1, 1000),
+        "differently switched copies of the text; epoch e reads copy e mod n",
     )
 
     def agree(self) -> None:

@@ -128,7 +128,7 @@ class Tuning(Section, where="tune."):
     )
     new_layers: int = option(
         0,
-        integer(0),
+        integer(0, 1000),
         "transformer layers above them (paper section 5.1.2: 4, and tune.freeze=all)",
     )
 
@@ -143,8 +143,8 @@ class Tuning(Section, where="tune."):
     )
     repair: str = option("paper", choice("paper", "split"), "NER: how predicted tags become spans")
     subtypes: bool = option(False, boolean(), "parsing: learn relations with their subtypes")
-    arc: int = option(512, integer(1), "parsing: width of the arc scorer")
-    relation: int = option(128, integer(1), "parsing: width of the relation scorer")
+    arc: int = option(512, integer(1, 1_000_000), "parsing: width of the arc scorer")
+    relation: int = option(128, integer(1, 1_000_000), "parsing: width of the relation scorer")
     head_dropout: float = option(0.33, number("[0, 1)"), "parsing: dropout rate inside the scorers")
     input_dropout: float = option(0.2, number("[0, 1)"), "parsing: dropout rate before the scorers")
 

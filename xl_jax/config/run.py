@@ -29,6 +29,8 @@ from xl_jax.config.evaluation import EvalOptions
 from xl_jax.config.training import Batch, Masking, Mesh, Model, Optim
 from xl_jax.errors import unknown
 
+MOST_TOKENS = 2**40  # in a call of the device: more are a mistake on any machine
+
 
 def _is_sharing(value: Any) -> bool:
     """Whether it may be the value of a sharing rule: a name, or groups of languages."""
@@ -119,6 +121,13 @@ class Config(Section):
                 f"{name} = {value} is not a positive multiple of steps_per_call = "
                 f"{self.steps_per_call}",
             )
+        b = self.batch
+        tokens = b.accum * b.slots * b.rows * self.data.length
+        require(
+            tokens * self.steps_per_call <= MOST_TOKENS,
+            f"batch.accum x slots x rows x data.length = {tokens:,} tokens a step, and "
+            f"steps_per_call = {self.steps_per_call:,}: beyond {MOST_TOKENS:,} in a call",
+        )
         if self.best and self.best not in known:
             raise unknown("language to judge checkpoints by", self.best, known)
         named = [*pairs("vocab.sizes", self.vocab.sizes)]

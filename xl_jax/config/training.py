@@ -15,14 +15,16 @@ from xl_jax.config.domains import (
     rules,
 )
 
+WIDEST = 1_000_000  # no model has more
+
 
 @dataclass(frozen=True)
 class Model(Section, where="model."):
-    layers: int = option(8, integer(1), "transformer layers")
-    heads: int = option(12, integer(1), "attention heads of a layer; they divide the width")
-    width: int = option(768, integer(1), "width of the states")
-    ffn: int = option(3072, integer(1), "width of the feed-forward layer")
-    positions: int = option(512, integer(4), "tokens of the longest row")
+    layers: int = option(8, integer(1, 1000), "transformer layers")
+    heads: int = option(12, integer(1, WIDEST), "attention heads of a layer; they divide the width")
+    width: int = option(768, integer(1, WIDEST), "width of the states")
+    ffn: int = option(3072, integer(1, WIDEST), "width of the feed-forward layer")
+    positions: int = option(512, integer(4, WIDEST), "tokens of the longest row")
     norm: str = option(
         "post", choice("post", "pre"), "LayerNorm after (XLM, BERT) or before a sublayer"
     )
