@@ -1,8 +1,13 @@
 """Encoders of a run: vectors computed once while they fit, random encoders of other seeds."""
 
+import tarfile
+from pathlib import Path
+
 import numpy as np
 
+from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.vector_cache import VectorCache
+from xl_jax.runs import run_directory
 
 
 def test_vectors_are_computed_once_while_they_fit() -> None:
@@ -32,3 +37,19 @@ def test_vectors_are_computed_once_while_they_fit() -> None:
     ask("d")
     ask("b")
     assert computed[7:] == [] and cache.bytes == 300
+
+
+def test_checkpoints_that_are_damaged_are_named_and_left_out(tmp_path: Path) -> None:
+    with tarfile.open(Path(__file__).parent / "stored/run.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    encoders = Encoders(run_directory.load(tmp_path / "run", lambda _: None))
+    said: list[str] = []
+    assert [step for step, _ in encoders.checkpoints(said.append)] == [4, 8] and said == []
+    parts = (tmp_path / "run/checkpoints/4/state").rglob("d/*")
+    data = max(parts, key=lambda path: path.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    data.write_bytes(content)
+    assert [step for step, _ in encoders.checkpoints(said.append)] == [8]
+    assert len(said) == 1 and said[0].startswith("checkpoint of step 4 is damaged: ")
+    assert said[0].endswith(": left out")

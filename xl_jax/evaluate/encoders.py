@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from xl_jax.analysis.features import Extractor
 from xl_jax.devices.mesh import one_device
-from xl_jax.errors import unknown
+from xl_jax.errors import InputError, unknown
 from xl_jax.evaluate.vector_cache import VectorCache
 from xl_jax.model.sharing import Params
 from xl_jax.rng import Purpose, generator
@@ -34,7 +34,7 @@ class Encoders:
 
     def __init__(self, run: Run):
         self.run = run
-        self.step, self._trained = run.trained()
+        self.step, self.params = run.trained()
         self.extractor = Extractor(run.model.module, FIRST[run.config.data.windows])
         self.cache = VectorCache()
         self._random: tuple[str, Views] = ("", {})  # the last one: each is as large as the model
@@ -72,18 +72,23 @@ class Encoders:
         return self.cache.get((weights, language, content.digest(), tuple(layers)), compute)
 
     def checkpoints(self, log: Callable[[str], None] = print) -> Iterator[tuple[int, Views]]:
-        """(step, views) of every checkpoint that is kept, oldest first."""
+        """(step, views) of every checkpoint that is kept and whole, oldest first."""
         checkpoints = self.run.checkpoints(log)
         shapes = state_shapes(self.run.model, one_device())
         try:
             for step in checkpoints.steps:
-                yield step, self.run.views(checkpoints.at(step, shapes).params)
+                try:
+                    params = checkpoints.at(step, shapes).params
+                except InputError as error:
+                    log(f"{error}: left out")
+                    continue
+                yield step, self.run.views(params)
         finally:
             checkpoints.close()
 
     @cached_property
     def _trained_views(self) -> Views:
-        return self.run.views(self._trained)
+        return self.run.views(self.params)
 
     @cached_property
     def _untrained_views(self) -> Views:

@@ -44,7 +44,7 @@ def through_map(
     maps = {weights: word_maps(context, source, target, weights) for weights in tuning.encoders}
     digest = maps_digest(context)
     run = context.target.run
-    params = {"trained": run.trained()[1], "untrained": init_state(run.model).params}
+    params = {"trained": context.target.params, "untrained": init_state(run.model).params}
     records: list[Record] = []
     for layer, weights in itertools.product(context.layers, tuning.encoders):
         settings = dataclasses.replace(

@@ -25,9 +25,8 @@ from xl_jax.runs.run_directory import Run
 
 def perplexity(context: Context) -> Iterator[Record]:
     """Held-out perplexity of each language beside unigram and bigram counts."""
-    run = context.run
+    run, step, params = context.run, context.source.step, context.source.params
     heldout = Heldout(run)
-    step, params = run.trained()
     for language, value in heldout.perplexities(params).items():
         yield Record(
             "perplexity",

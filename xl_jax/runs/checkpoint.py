@@ -154,9 +154,15 @@ class Checkpoints:
         """The state of one of `steps`; see `restore`.
 
         Raises:
-          ValueError: its content is not what was saved.
+          InputError: it is damaged, or of another kind of run.
         """
-        return self._read(step, like)
+        try:
+            return self._read(step, like)
+        except InputError:
+            raise
+        except Exception as error:  # see `restore`
+            message = f"checkpoint of step {step} is damaged: {_first_line(error)}"
+            raise InputError(message) from error
 
     def wait(self) -> None:
         """Returns when every save is on disk. Raises RuntimeError: one could not be written."""
