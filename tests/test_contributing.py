@@ -32,7 +32,8 @@ def apply(diff: str, root: Path) -> str:
 def test_a_change_applies_and_works(name, tmp_path):
     diff = block(SECTIONS[name], "diff")
     assert len(diff.splitlines()) < 40
-    shutil.copytree(ROOT / "xl_jax", tmp_path / "xl_jax")
+    for folder in ("xl_jax", "configs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     assert apply(diff, tmp_path) == ""
     place = tmp_path / "elsewhere"
     place.mkdir()
