@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -167,9 +168,9 @@ def test_a_command_that_is_told_to_stop_stops_at_once_and_says_so(
 
 
 def test_a_call_apart_returns_its_value_or_raises_its_error() -> None:
-    assert workers.apart(divmod, 7, 2) == (3, 1)
+    assert workers.apart(partial(divmod, 7, 2)) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        workers.apart(divmod, 7, 0)
+        workers.apart(partial(divmod, 7, 0))
 
 
 @pytest.mark.parametrize("values", [[], [1, 2, 3], [[1, 2], [3, 4]]])

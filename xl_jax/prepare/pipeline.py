@@ -32,7 +32,7 @@ from xl_jax.tokens.sentencepiece_model import Size
 from xl_jax.tokens.special import N_SPECIAL
 
 FORMAT = 2  # of the folder; part of its name
-CHARACTERS_HERE = 2_000_000  # a vocabulary is learnt from more of them in a process of its own
+CHARACTERS_HERE = 4_000_000  # a vocabulary is learnt from more of them in a process of its own
 
 Log = Callable[[str], None]
 Records = dict[str, list[Any]]  # language -> what a stage returned for each part
@@ -215,8 +215,9 @@ def _write(work: Work, request: dict, log: Log, run: workers.Run) -> None:
         v = work.config.vocab
         log(f"vocabulary: {v.mode}, {v.type}, {v.size} pieces a model")
         own = {x: size for x, size in sizes.items() if not o.corpora[x].base}
-        long = sum(size.characters for size in own.values()) > CHARACTERS_HERE
-        workers.apart(_train_vocabulary, work, own) if long else _train_vocabulary(work, own)
+        characters = min(sum(size.characters for size in own.values()), v.sample)
+        train = partial(_train_vocabulary, work, own)
+        train() if characters <= CHARACTERS_HERE else workers.apart(train)
     encoded = _over_parts(work, "encode", stages.encode, o.corpora, run)
     kept = _gather(work, encoded, run)
     for language, size in kept.items():

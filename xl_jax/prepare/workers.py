@@ -112,15 +112,15 @@ class Processes:
         return min(self._most, pieces) if self._most else min(cores(), pieces // PIECES_A_PROCESS)
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """`function(*arguments)` in a process of its own, which a signal ends at once: a long call of
+def apart(function: Callable[[], Any]) -> Any:
+    """`function()` in a process of its own, which a signal ends at once: a long call of
     C++ in this one would first be finished.
 
     Raises:
       RuntimeError: the process was killed.
     """
     with _processes(1) as pool:
-        return _result(pool.submit(function, *arguments), function.__name__)
+        return _result(pool.submit(function), "work in a process of its own")
 
 
 @contextmanager
