@@ -127,6 +127,9 @@ def test_what_the_map_finds(tmp_path):
     rooms = architecture.room_graph(graph)
     assert rooms["low"] == {"ground", "high"} and rooms["high"] == {"low"}
     assert architecture.circles(rooms) == [{"low", "high"}]
+    assert architecture.counts(house) == (
+        "7 modules, 4 arrows, 1 circles; 4 rooms, 3 arrows, 1 circles"
+    )
     assert architecture.first_line(house / "high" / "__init__.py") == "The high"
     assert architecture.imported(house / "high" / "c.py", ()) == {"house.low", "numpy"}
 

@@ -3,6 +3,8 @@
     python tools/architecture.py             writes docs/architecture.svg
     python tools/architecture.py --check     exit code 1 where that file is not up to date
 
+Both print how many imports there are between modules and between rooms.
+
 A room is a folder of xl_jax/, or a module beside the folders. Its text is the first line of its
 docstring. An arrow that follows from others is left out, and so are the modules that all rooms use.
 """
@@ -161,12 +163,23 @@ def box(x: float, y: float, width: float, title: str, job: str, fill: str) -> It
     yield svg.text(x + width / 2, y + 35, job)
 
 
+def counts(package: Path) -> str:
+    """Numbers of modules and rooms, of the imports between them, and of circles, in a line."""
+    modules = module_graph(package)
+    parts = []
+    for name, graph in (("modules", modules), ("rooms", room_graph(modules))):
+        arrows = sum(map(len, graph.values()))
+        parts.append(f"{len(graph)} {name}, {arrows} arrows, {len(circles(graph))} circles")
+    return "; ".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     check, picture = parser.parse_args().check, draw(ROOT / "xl_jax")
+    print(counts(ROOT / "xl_jax"))
     if not check:
         PICTURE.write_text(picture, encoding="utf-8")
     elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture:
