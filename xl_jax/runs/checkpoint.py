@@ -145,6 +145,19 @@ class Checkpoints:
             if not self.read_only:
                 self.manager.delete(step)
 
+    def flat(self) -> dict[str, jax.Array] | None:
+        """The newest step of a flat tree, path -> array, whose shapes need not be known; None where
+        there is no step."""
+        if self.latest is None:
+            return None
+        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        like = {}
+        for path, digest in self._read_json(self.latest, "digests").items():
+            dtype, _, shape = digest.rpartition(" ")[0].partition("[")
+            sizes = tuple(int(n) for n in shape.rstrip("]").split(",") if n)
+            like[path] = jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype), sharding=where)
+        return self.at(self.latest, like)
+
     @property
     def steps(self) -> list[int]:
         """Every complete step, oldest first."""

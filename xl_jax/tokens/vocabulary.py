@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sentencepiece
 from jaxtyping import Bool, Int32
 
 from xl_jax.atomic_files import replacing
@@ -29,6 +28,7 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import fingerprint, write_json
 from xl_jax.text.twins import shifted
 from xl_jax.tokens import sentencepiece_model
+from xl_jax.tokens.given import processor
 from xl_jax.tokens.special import N_SPECIAL, NAMES
 from xl_jax.tokens.word_cache import Encoder
 
@@ -45,7 +45,7 @@ class Vocabulary:
     mode: str
     specials: str  # shared or private
     n_pieces: int  # rows of the embedding table that are in use
-    models: Mapping[str, bytes]  # language -> SentencePiece model
+    models: Mapping[str, bytes]  # language -> SentencePiece model, or what `given.keep` made
     ids: Mapping[str, np.ndarray]  # language -> int32[pieces of its model]: their rows
     special_offset: Mapping[str, int]
 
@@ -101,8 +101,8 @@ class Vocabulary:
         place = np.flatnonzero(self.ids[language] == number)
         if not len(place):
             raise InputError(f"row {number} of the vocabulary is no piece of {language}")
-        processor = sentencepiece.SentencePieceProcessor(model_proto=self.models[language])
-        return processor.id_to_piece(int(place[0]))
+        opened = processor(self.models[language])
+        return opened.id_to_piece(int(place[0]))
 
     def save(self, folder: Path) -> None:
         """Writes one .model file a SentencePiece model, then vocab.json."""
@@ -115,7 +115,7 @@ class Vocabulary:
     def _files(self) -> dict[str, str]:
         """Language -> name of its model's file; equal models have one file."""
         names: dict[bytes, str] = {}
-        return {x: names.setdefault(model, f"{x}.model") for x, model in self.models.items()}
+        return {x: names.setdefault(model, x + _ending(model)) for x, model in self.models.items()}
 
     @cached_property
     def _record(self) -> dict[str, Any]:
@@ -296,9 +296,14 @@ def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
     return sizes
 
 
+def _ending(model: bytes) -> str:
+    """Of the name of its file."""
+    return ".tokenizer.json" if model[:1] == b"{" else ".model"
+
+
 def _strings(model: bytes) -> list[str]:
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    return processor.id_to_piece(list(range(processor.get_piece_size())))
+    opened = processor(model)
+    return opened.id_to_piece(list(range(opened.get_piece_size())))
 
 
 def _compact(ids: Int32[np.ndarray, " pieces"]) -> int | list[int]:
@@ -310,8 +315,8 @@ def _compact(ids: Int32[np.ndarray, " pieces"]) -> int | list[int]:
 
 def _expand(rows: int | list[int], model: bytes) -> Int32[np.ndarray, " pieces"]:
     if isinstance(rows, int):
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        rows = list(range(N_SPECIAL + rows, processor.get_piece_size() + rows))
+        opened = processor(model)
+        rows = list(range(N_SPECIAL + rows, opened.get_piece_size() + rows))
     return np.array([*range(N_SPECIAL), *rows], np.int32)
 
 

@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import sentencepiece
 from jaxtyping import Int32
 
+from xl_jax.tokens.given import processor
 from xl_jax.tokens.special import EOS, N_SPECIAL
 
 REMEMBERED = 1 << 20  # characters of words: 130,000 words of English, 30 MB; then it starts anew
@@ -28,7 +29,7 @@ class Encoder:
     """
 
     def __init__(self, model: bytes, rows: Int32[np.ndarray, " pieces"]) -> None:
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._processor = processor(model)
         self._rows = rows
         self._by_word = _merges_within_words(self._processor)
         self._forget()
@@ -67,10 +68,10 @@ class Encoder:
         self._characters = 0
 
 
-def _merges_within_words(processor: sentencepiece.SentencePieceProcessor) -> bool:
+def _merges_within_words(opened: Any) -> bool:
     """Whether it is a BPE model (pieces are scored by their rank) whose pieces have a blank at
     their beginning only. The blank is a piece, or unknown words in a row would be one <unk>."""
-    ordinary = list(range(N_SPECIAL, processor.get_piece_size()))
-    pieces, scores = processor.id_to_piece(ordinary), processor.get_score(ordinary)
+    ordinary = list(range(N_SPECIAL, opened.get_piece_size()))
+    pieces, scores = opened.id_to_piece(ordinary), opened.get_score(ordinary)
     ranked = scores == [-float(rank) for rank in range(len(scores))]
     return ranked and _BLANK in pieces and not any(_BLANK in piece[1:] for piece in pieces)

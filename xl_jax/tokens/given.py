@@ -1,0 +1,109 @@
+"""Tokenizers that came with a pretrained encoder, in the place of a SentencePiece model.
+
+What is kept is JSON: the `tokenizer.json`, and which of its tokens are our special ones. Pieces are
+numbered anew: those first, then the rest in their order. A blank before a word is written "▁",
+whatever the tokenizer's own sign.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import sentencepiece
+
+from xl_jax.errors import InputError
+from xl_jax.tokens.special import EOS, N_SPECIAL, NAMES
+
+
+def processor(model: bytes) -> Any:
+    """A `SentencePieceProcessor`, or what does the same with a tokenizer that `keep` wrote."""
+    if model[:1] == b"{":
+        return Given(model)
+    return sentencepiece.SentencePieceProcessor(model_proto=model)
+
+
+def keep(tokenizer: Mapping[str, Any], specials: Sequence[str]) -> bytes:
+    """A tokenizer.json's content as a model of a `Vocabulary`.
+
+    Args:
+      specials: its names of our special tokens, in the order of `special.NAMES`.
+
+    Raises:
+      InputError: a name that is none of its tokens.
+    """
+    bare = {**tokenizer, "truncation": None, "padding": None, "post_processor": None}
+    model = json.dumps({"specials": list(specials), "tokenizer": bare}, ensure_ascii=False).encode()
+    Given(model)
+    return model
+
+
+class Given:
+    """Lines to pieces and pieces to strings, by the names that SentencePiece has for it."""
+
+    def __init__(self, model: bytes) -> None:
+        import tokenizers  # needed for imported encoders alone: requirements-interchange.txt
+
+        record = json.loads(model)
+        self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(record["tokenizer"]))
+        self._tokenizer.encode_special_tokens = True  # a literal special token is text
+        numbers = self._tokenizer.get_vocab(with_added_tokens=True)
+        for name, special in zip(NAMES, record["specials"], strict=True):
+            if special not in numbers:
+                raise InputError(f"tokenizer.json has no token {special!r}, meant as {name}")
+        first = [numbers[x] for x in record["specials"]]
+        size = max(numbers.values()) + 1
+        self.order = [*first, *(i for i in range(size) if i not in set(first))]
+        self._number = {there: here for here, there in enumerate(self.order)}
+        self._written = {number: piece for piece, number in numbers.items()}
+        self._spell = _spelling(record["tokenizer"])
+
+    def get_piece_size(self) -> int:
+        return len(self.order)
+
+    def id_to_piece(self, number: Any) -> Any:
+        if isinstance(number, list):
+            return [self.id_to_piece(i) for i in number]
+        if number < N_SPECIAL:
+            return NAMES[number]
+        return self._spell(self._written.get(self.order[number], ""))
+
+    def get_score(self, numbers: list[int]) -> list[float]:
+        """The same for all: pieces are not ranked."""
+        return [0.0] * len(numbers)
+
+    def encode(
+        self, lines: list[str], add_eos: bool = False, num_threads: int = 1
+    ) -> list[list[int]]:
+        end, number = [EOS] if add_eos else [], self._number
+        found = self._tokenizer.encode_batch_fast(lines, add_special_tokens=False)
+        return [[*map(number.__getitem__, line.ids), *end] for line in found]
+
+
+def _spelling(tokenizer: Mapping[str, Any]) -> Any:
+    """A function from a piece as the tokenizer writes it to one with "▁" for a blank."""
+    model = tokenizer["model"]
+    if model.get("type") == "WordPiece":
+        prefix = model.get("continuing_subword_prefix", "##")
+        return lambda x: x.removeprefix(prefix) if x.startswith(prefix) else "▁" + x
+    if "ByteLevel" in json.dumps([tokenizer.get("pre_tokenizer"), tokenizer.get("decoder")]):
+        byte = _bytes_by_letter()
+
+        def decoded(piece: str) -> str:
+            if not all(letter in byte for letter in piece):  # an added token
+                return piece
+            text = bytes(byte[letter] for letter in piece).decode("utf-8", "replace")
+            return text.replace(" ", "▁")
+
+        return decoded
+    if suffix := model.get("end_of_word_suffix"):  # fastBPE, of XLM
+        return lambda x: x.removesuffix(suffix) + "▁" if x.endswith(suffix) else x
+    return lambda x: x
+
+
+@lru_cache(maxsize=1)
+def _bytes_by_letter() -> dict[str, int]:
+    """How byte-level BPE writes bytes: those that print as themselves, the rest from U+0100 on."""
+    prints = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in prints]
+    return {chr(b): b for b in prints} | {chr(0x100 + i): b for i, b in enumerate(rest)}
