@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import text_toy
 
-from tests import text_toy
 from xl_jax.config import Batch, Config, Data, Model, Vocab
 from xl_jax.runs.run_directory import Run, start
 from xl_jax.training.step import init_state

@@ -3,10 +3,10 @@
 import dataclasses
 import warnings
 
+import interchange_toy as toy
 import numpy as np
 import pytest
 
-from tests import interchange_toy as toy
 from xl_jax.config import Vocab
 from xl_jax.interchange.export import export
 from xl_jax.tokens.special import BOS, EOS

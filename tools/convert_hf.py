@@ -69,9 +69,10 @@ def import_() -> None:
 
 
 def _needed(name: str) -> str:
-    if not flags.FLAGS[name].value:
+    value = flags.FLAGS[name].value
+    if not value:
         raise InputError(f"give --{name}")
-    return flags.FLAGS[name].value
+    return str(value)
 
 
 def _pair(flag: str, text: str) -> tuple[str, str]:

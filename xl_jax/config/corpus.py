@@ -26,7 +26,9 @@ class Vocab(Section, where="vocab."):
         "own pieces (needs private embeddings)",
     )
     type: str = option(
-        "bpe", choice("bpe", "unigram", "word", "char"), "kind of SentencePiece model"
+        "bpe",
+        choice("bpe", "unigram", "word", "char", "given"),
+        "kind of SentencePiece model; given: the tokenizers of imported encoders",
     )
     size: int = option(
         8000, integer(6), "pieces of one SentencePiece model, special tokens included"

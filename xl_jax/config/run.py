@@ -73,6 +73,16 @@ class Config(Section):
         ),
         "how different the private variants of a leaf start: 'equal' is 0, 'different' 1",
     )
+    freeze: Any = option(
+        "none",
+        rules(
+            "private, none, all, up_to:N, or ordered (pattern, 'frozen' or 'trained') pairs",
+            ("frozen", "trained").__contains__,
+            names=r"private|none|all|up_to:\d+",
+        ),
+        "parameters that training leaves as they are, without optimiser state; values as of "
+        "tune.freeze",
+    )
     seed: int = option(0, integer(0), "decides every random choice")
     steps: int = option(416_667, integer(1), "training steps")
     steps_per_call: int = option(

@@ -7,6 +7,7 @@ as in the language's SentencePiece model. So a softmax over all languages' piece
 the language's own; logits are the same.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from xl_jax.errors import InputError
 from xl_jax.finetune.model import flatten
 from xl_jax.interchange import formats, model_card, safetensors_file, tokenizer_json
 from xl_jax.interchange.formats import Format
+from xl_jax.interchange.imported import IMPORTED, Imported
 from xl_jax.interchange.task_head import TaskHead
 from xl_jax.json_files import write_json
 from xl_jax.runs.run_directory import Run
@@ -26,6 +28,7 @@ from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
 Leaves = Mapping[str, np.ndarray]  # path -> array
+Log = Callable[[str], None]
 Tensors = dict[str, np.ndarray]
 
 
@@ -36,7 +39,7 @@ def export(
     name: str = "",
     head: TaskHead | None = None,
     commit: str = "",
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Format:
     """Writes the view of `language` to `folder`, which is made; returns the format.
 
@@ -50,9 +53,10 @@ def export(
         folder that is not empty.
     """
     number, model = run.language(language), run.config.model
+    if run.config.vocab.type == "given":
+        return _again(run, language, folder, name, head, log)
     target = formats.choose(model, name)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty: export into a new folder")
+    _check_new(folder)
     tokenizer = tokenizer_json.tokenizer(
         run.data.vocabulary.models[language], first := FIRST[run.config.data.windows]
     )
@@ -77,6 +81,34 @@ def export(
     write_json(folder / "config.json", config)
     log(f"{language} of {run.folder}, step {step:,}: {config['architectures'][0]} in {folder}")
     return target
+
+
+def _again(
+    run: Run, language: str, folder: Path, name: str, head: TaskHead | None, log: Log
+) -> Format:
+    """The folder that `language` was imported from, to the bit."""
+    kept = Imported(run.folder / IMPORTED / language)
+    if not kept.folder.exists():
+        raise InputError(f"{run.folder} has a given tokenizer, and no {kept.folder}: cannot export")
+    if head or name not in ("", kept.format.name):
+        wanted = f"--format={name}" if name else "--head"
+        raise InputError(f"{language} was imported as {kept.format.name}: no {wanted} of it")
+    _check_new(folder)
+    _, params = run.trained()
+    view = run.model.view(params, run.language(language))
+    tensors = kept.outward({path: np.asarray(x) for path, x in flatten(view).items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = {name: x.shape for name, x in tensors.items()}
+    safetensors_file.write(folder / safetensors_file.NAME, shapes, tensors.__getitem__)
+    for file in kept.files:
+        shutil.copyfile(file, folder / file.name)
+    log(f"{language} of {run.folder}, as it was imported: {kept.format.name} in {folder}")
+    return kept.format
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty: export into a new folder")
 
 
 def compacted(leaves: Leaves, vocabulary: Vocabulary, language: str) -> dict[str, np.ndarray]:

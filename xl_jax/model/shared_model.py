@@ -57,6 +57,17 @@ class SharedModel:
         return mask
 
     @cached_property
+    def frozen(self) -> Any:
+        """Which leaves training leaves as they are (`Config.freeze`): a bool a leaf."""
+
+        def stacked(x: Any, variants: sharing.Variants) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((max(variants) + 1, *x.shape), x.dtype)
+
+        params = jax.tree.map(stacked, self.template, self.mask)
+        trainable = sharing.trainable(params, self.mask, self.config.freeze)
+        return jax.tree.map(lambda x: not x.any(), trainable)
+
+    @cached_property
     def components(self) -> tuple[np.ndarray, Any]:
         return sharing.components(self.template, self.mask, len(self.config.languages))
 

@@ -103,7 +103,8 @@ def _domain(o: Opened) -> list[dict[str, Any]]:
         lines = [
             line for line in sampled(o, language) if position([line], b"words") * characters < WORDS
         ]
-        halves[language] = domain.count_words(lines[::2]), domain.count_words(lines[1::2])
+        if lines:
+            halves[language] = domain.count_words(lines[::2]), domain.count_words(lines[1::2])
     pairs = [((x, x), *halves[x]) for x in halves if all(halves[x])]
     pairs += [
         ((a, b), halves[a][0] + halves[a][1], halves[b][0] + halves[b][1])

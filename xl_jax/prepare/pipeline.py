@@ -25,13 +25,14 @@ from xl_jax.json_files import fingerprint, plain, read_json, write_json
 from xl_jax.prepare import corpus_report, gold, integrity, prepared, stages, text_state, workers
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.prepare.stages import Opened, Work
-from xl_jax.text.corpora import open_corpora
+from xl_jax.text.corpora import NONE, open_corpora
 from xl_jax.tokens import shards
 from xl_jax.tokens import vocabulary as vocabularies
 from xl_jax.tokens.sentencepiece_model import Size
 from xl_jax.tokens.special import N_SPECIAL
 
 FORMAT = 2  # of the folder; part of its name
+GIVEN = "given"  # beside it, a vocabulary that is not learnt (vocab.type)
 CHARACTERS_HERE = 4_000_000  # a vocabulary is learnt from more of them in a process of its own
 
 Log = Callable[[str], None]
@@ -71,6 +72,8 @@ def prepare(
         _tell_changed_text(config, corpus, log)
     data = prepared.read(corpus)
     for language, train in data.train.items():
+        if config.corpora[language] == NONE:
+            continue
         if train.n_tokens < config.data.length or not len(data.heldout[language]):
             raise InputError(
                 f"corpus of {language}, {config.corpora[language]!r}: {train.n_tokens} training "
@@ -82,12 +85,13 @@ def prepare(
 
 def folder_of(config: Config, folder: Path) -> Path:
     """Where under `folder` the tokens of a run are, or will be."""
-    return folder / fingerprint(_request(config), 12, sort_keys=False)
+    return folder / fingerprint(_request(config, folder), 12, sort_keys=False)
 
 
-def _request(config: Config) -> dict[str, Any]:
+def _request(config: Config, folder: Path) -> dict[str, Any]:
     """What the tokens depend on."""
     anchors = asdict(config.anchors) if config.anchors.dictionaries else None
+    given = config.vocab.type == "given"
     return {
         "format": FORMAT,
         "corpora": {x: config.corpora[x] for x in config.languages},
@@ -98,6 +102,7 @@ def _request(config: Config) -> dict[str, Any]:
         "test": config.data.test,
         "tokens": config.data.tokens,
         "seed": config.seed if config.vocab.mode == "joint" or anchors else 0,
+        **({"given": vocabularies.load(folder / GIVEN).digest} if given else {}),
     }
 
 
@@ -174,7 +179,7 @@ def _complete(
     Args:
       vocabulary: to be used instead of learning one.
     """
-    request, folder = _request(config), corpus.with_name(f".{corpus.name}")
+    request, folder = _request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
     corpora = open_corpora({x: config.corpora[x] for x in config.languages})
     source = text_state.state(corpora)
     inputs = {**request, "source": source}
@@ -187,6 +192,8 @@ def _complete(
         write_json(marker, {"created": secrets.token_hex(8), "inputs": inputs})
     else:
         log(f"going on with what {folder} holds")
+    if vocabulary is None and config.vocab.type == "given":
+        vocabulary = vocabularies.load(corpus.parent / GIVEN)
     if vocabulary is not None:
         vocabulary.save(folder)
     work = Work(folder, read_json(marker)["created"], config, request["seed"])
@@ -263,8 +270,8 @@ def _measure(work: Work, run: workers.Run) -> dict[str, Size]:
     for language, measured in records.items():
         factor = len(o.parts[language]) / len(measured)
         sizes[language] = Size(*(round(factor * sum(r[x] for r in measured)) for x in Size._fields))
-        if not sizes[language].lines:
-            spec = o.corpora[language].spec
+        spec = o.corpora[language].spec
+        if not sizes[language].lines and spec != NONE:
             raise InputError(f"corpus of {language}, {spec!r}: no line of text")
     return sizes
 

@@ -4,6 +4,7 @@ files:GLOB         plain text or JSON lines, compressed or not; keys: see `text_
                    text = lines (default) or prose (every line is split into sentences)
 tfds:NAME/CONFIG   a set of TensorFlow Datasets, [:VERSION][:SPLIT] may follow; keys: see
                    `tfds.Tfds`, and text
+none:              no text at all, where it is not needed: of an imported encoder
 docstrings:        English prose of the installed packages: nothing to download
 synthetic:a        first language of a generated pair; synthetic:b#anchors=0.3 the second, with
                    its relation to the first (see `synthetic.Grammar` for the keys)
@@ -36,6 +37,7 @@ from xl_jax.text.documents import OnePart, Source, Subset
 from xl_jax.text.text_files import Files
 from xl_jax.text.tfds import Tfds
 
+NONE = "none:"  # the spec of no text
 HELDOUT, TEST = -1, -2  # the splits that no language trains on
 
 
@@ -230,6 +232,10 @@ def _synthetic(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
     return Corpus(spec, _generated(grammar, path), grammar=grammar, side=path)
 
 
+def _none(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
+    return Corpus(spec, OnePart(lambda: iter(())))
+
+
 def _generated(grammar: synthetic.Grammar, side: str) -> Source:
     def lines() -> Iterator[str]:
         return synthetic.sentences(grammar, side)
@@ -248,6 +254,7 @@ def _twin(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
 _OPEN: dict[str, Callable[[str, str, str, _Keys], Corpus]] = {
     "files": _files,
     "tfds": _tfds,
+    "none": _none,
     "docstrings": _docstrings,
     "synthetic": _synthetic,
     "twin": _twin,

@@ -80,6 +80,9 @@ class StepLoss:
         self, params: Any, tokens_SxRxT: jax.Array, language_S: jax.Array, slot_S: jax.Array
     ) -> tuple[jax.Array, Sums]:
         """(sum of the losses, the sums by language) of slots that are computed together."""
+        params = jax.tree.map(
+            lambda x, still: jax.lax.stop_gradient(x) if still else x, params, self.model.frozen
+        )
         if self.unroll:
             slots = zip(tokens_SxRxT, language_S, slot_S, strict=True)
             each = [self._slot(params, *one) for one in slots]

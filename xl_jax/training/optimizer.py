@@ -52,9 +52,12 @@ def _adam(config: Optim) -> optax.GradientTransformation:
     return optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps)
 
 
-def init(config: Optim, params: Tree) -> Tree:
-    """Adam's state for every variant of every leaf."""
-    return jax.tree.map(jax.vmap(_adam(config).init), params)
+def init(config: Optim, params: Tree, frozen: Tree | None = None) -> Tree:
+    """Adam's state for every variant of every leaf; none for those that `frozen` (a bool a leaf)
+    says."""
+    adam = jax.vmap(_adam(config).init)
+    still = jax.tree.map(lambda _: False, params) if frozen is None else frozen
+    return jax.tree.map(lambda p, no: optax.EmptyState() if no else adam(p), params, still)
 
 
 def update(
@@ -65,10 +68,13 @@ def update(
     present: Tree,
     lr: jax.Array,
 ) -> tuple[Tree, Tree]:
-    """One AdamW step: (params, moments), unchanged where `present` (bool[V] per leaf) is False."""
+    """One AdamW step: (params, moments), unchanged where `present` (bool[V] per leaf) is False, and
+    where a leaf has no state."""
     adam = jax.vmap(_adam(config).update)
 
     def leaf(g: Any, m: Any, p: jax.Array, here: jax.Array, decays: bool) -> tuple[Any, Any]:
+        if isinstance(m, optax.EmptyState):
+            return p, m
         direction, moved = adam(g, m)
         if decays:
             direction = direction + config.decay * p

@@ -13,6 +13,7 @@ from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
 from xl_jax.config import Masking
 from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
+from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.masking import MaskedRows, mask_rows
 from xl_jax.model.shared_model import SharedModel
@@ -63,7 +64,9 @@ def state_shapes(model: SharedModel, mesh: Mesh) -> State:
 
 def _state_0(model: SharedModel) -> State:
     params = model.init()
-    return State(jnp.zeros((), jnp.int32), params, optimizer.init(model.config.optim, params))
+    return State(
+        jnp.zeros((), jnp.int32), params, optimizer.init(model.config.optim, params, model.frozen)
+    )
 
 
 def make_step(
@@ -78,8 +81,10 @@ def make_step(
     `mesh`: by default one device.
 
     Raises:
-      InputError: a mesh that does not divide the parameters, before compiling.
+      InputError: a mesh that does not divide the parameters, or nothing to train, before compiling.
     """
+    if all(jax.tree.leaves(model.frozen)):
+        raise InputError(f"freeze = {model.config.freeze!r} leaves nothing to train")
     mesh = mesh or one_device()
     where = state_shardings(model, mesh)
     update = Update(model, steps, mesh)
