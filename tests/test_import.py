@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     transformers = pytest.importorskip("transformers", reason="and transformers")
     tokenizers = pytest.importorskip("tokenizers", reason="and its tokenizers")
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the other libraries
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of the other libraries
 TEXT = ["la mi so re do fa ti ka lo pe", "ба ве го да ба ве", "山川 木火 水 日", "été ñu Ärger"] * 5
 LINES = ["La mi so", "ба ве го la [MASK]", "", "山川 木  火 été.", "mi-la, mi?", "zzz ☃"]
 WIDTH = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40)

@@ -37,12 +37,11 @@ PADDED = flags.DEFINE_bool("padded", False, "Import: take embedding rows that no
 
 
 def main() -> None:
-    verb = _verb(sys.argv)
     try:
         import tokenizers  # noqa: F401
     except ImportError as error:
         raise InputError("needs: pip install -r requirements-interchange.txt") from error
-    export() if verb == "export" else import_()
+    export() if _verb(sys.argv) == "export" else import_()
 
 
 def export() -> None:
@@ -83,11 +82,17 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
 
 
 def _verb(argv: Sequence[str]) -> str:
-    given = [x for x in argv[1:] if not x.startswith("-")]
-    if len(given) != 1 or given[0] not in VERBS:
-        raise unknown("verb", " ".join(given), VERBS)
-    return given[0]
+    verb = argv[1] if len(argv) > 1 else ""
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS)
+    return verb
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """The flags behind the verb."""
+    _verb(argv)
+    return cli.parse([argv[0], *argv[2:]])
 
 
 if __name__ == "__main__":
-    cli.run(main, __doc__)
+    cli.run(main, __doc__, parse)

@@ -61,11 +61,12 @@ class Imported:
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Of the tensors, by name; they need not be there where `keep` has listed them."""
+        """Of the parameters, by name; they need not be there where `keep` has listed them."""
         listed = self.folder / LIST
         if listed.exists():
             return {name: tuple(shape) for name, shape in read_json(listed).items()}
-        return {name: self.tensors.shape(name) for name in self.tensors}
+        named = (name for name in self.tensors if name.split(".")[-1] not in BUFFERS)
+        return {name: self.tensors.shape(name) for name in named}
 
     @cached_property
     def model(self) -> Model:
@@ -86,12 +87,12 @@ class Imported:
     @cached_property
     def order(self) -> list[int]:
         """Their row of each row of ours: pieces in our order, then rows that no piece has."""
-        order = given.Given(self.tokenizer).order
+        order = given.opened(self.tokenizer).order
         return [*order, *range(len(order), self.rows)]
 
     @property
     def pieces(self) -> int:
-        return given.Given(self.tokenizer).get_piece_size()
+        return given.opened(self.tokenizer).get_piece_size()
 
     @property
     def rows(self) -> int:
@@ -165,8 +166,7 @@ class Imported:
         return [x for x in self.shapes if x not in taken and x not in self._tied]
 
     def unknown(self, paths: Sequence[str]) -> list[str]:
-        """Of the rest, those that are not understood: neither positions, token types, nor
-        buffers."""
+        """Of the rest, those that are not understood: neither positions nor token types."""
         known = {*map(self._name, SUMMED[: 1 + ("embed/language" in paths)])}
         known.add(self._bare(self.format.type_table))
         return [x for x in self.rest(paths) if x not in known and x.split(".")[-1] not in BUFFERS]

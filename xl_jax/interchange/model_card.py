@@ -92,8 +92,8 @@ def _measured(run: Run, language: str) -> Iterator[list[str]]:
 
 
 def _tuned(head: TaskHead, language: str) -> Iterator[list[str]]:
-    score = head.result["scores"].get(language)
-    if score:
-        for metric, value in score["values"].items():
-            data = score["data"]
-            yield [f"{head.task} {metric}", "", "", f"{value:.4g}", "", str(score["n"]), data]
+    for score in head.result["scores"]:
+        if score["target"] == language:
+            for metric, value in score["values"].items():
+                data, n = str(score["data"]), str(score["n"])
+                yield [f"{head.task} {metric}", "", "", f"{value:.4g}", "", n, data]

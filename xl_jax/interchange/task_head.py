@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from xl_jax.config import from_dict
 from xl_jax.config.finetune import Tuning
-from xl_jax.config.finetune import from_dict as tuning_of
 from xl_jax.errors import InputError, unknown
 from xl_jax.finetune.language_view import View, run_views
 from xl_jax.finetune.model import TOP, Leaves
-from xl_jax.finetune.transfer import LEARN, READ
+from xl_jax.finetune.results import ResultStore
 from xl_jax.interchange.formats import Format
-from xl_jax.json_files import read_json
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.run_directory import Run
 from xl_jax.tasks.ner import NER
 from xl_jax.tasks.nli import NLI
+from xl_jax.tasks.registry import KINDS
 
 KERNEL, BIAS = "head/out/kernel", "head/out/bias"
 SMALL = 2.0**-17  # tanh(SMALL x) = SMALL x to float32's precision
@@ -77,11 +77,11 @@ def load(run: Run, folder: Path, language: str) -> TaskHead:
     Raises:
       InputError: no finished setting of nli or ner; one whose encoder no format holds.
     """
-    path = folder / "result.json"
-    if not path.exists():
-        raise InputError(f"{folder}: no result.json: not the folder of a finished setting")
-    result = read_json(path)
-    tuning = tuning_of({name: x for name, x in result["question"].items() if name != "step"})
+    result = ResultStore(folder.parent).read(folder)
+    if result is None:
+        raise InputError(f"{folder}: no whole result.json: not the folder of a finished setting")
+    asked = {name: x for name, x in result["question"].items() if name != "step"}
+    tuning = from_dict(asked, Tuning)
     if tuning.task not in ("nli", "ner"):
         raise unknown("task with a head to export", tuning.task, ("nli", "ner"))
     if tuning.layer != TOP or tuning.new_layers:
@@ -103,8 +103,8 @@ def load(run: Run, folder: Path, language: str) -> TaskHead:
 
 
 def _labels(tuning: Tuning) -> tuple[str, ...]:
-    items = READ[tuning.task](tuning.train, tuning.source, Counter())
-    task = LEARN[tuning.task](items, tuning)
+    kind = KINDS[tuning.task]
+    task = kind.learn(kind.read(tuning.train, tuning.source, Counter()), tuning)
     if isinstance(task, NLI):
         return task.classes
     assert isinstance(task, NER)

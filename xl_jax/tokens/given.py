@@ -19,8 +19,14 @@ from xl_jax.tokens.special import EOS, N_SPECIAL, NAMES
 def processor(model: bytes) -> Any:
     """A `SentencePieceProcessor`, or what does the same with a tokenizer that `keep` wrote."""
     if model[:1] == b"{":
-        return Given(model)
+        return opened(model)
     return sentencepiece.SentencePieceProcessor(model_proto=model)
+
+
+@lru_cache(maxsize=4)
+def opened(model: bytes) -> "Given":
+    """What `keep` wrote; a large one takes seconds to open."""
+    return Given(model)
 
 
 def keep(tokenizer: Mapping[str, Any], specials: Sequence[str]) -> bytes:
@@ -34,7 +40,7 @@ def keep(tokenizer: Mapping[str, Any], specials: Sequence[str]) -> bytes:
     """
     bare = {**tokenizer, "truncation": None, "padding": None, "post_processor": None}
     model = json.dumps({"specials": list(specials), "tokenizer": bare}, ensure_ascii=False).encode()
-    Given(model)
+    opened(model)
     return model
 
 
@@ -55,18 +61,18 @@ class Given:
         size = max(numbers.values()) + 1
         self.order = [*first, *(i for i in range(size) if i not in set(first))]
         self._number = {there: here for here, there in enumerate(self.order)}
-        self._written = {number: piece for piece, number in numbers.items()}
-        self._spell = _spelling(record["tokenizer"])
+        written = {number: piece for piece, number in numbers.items()}
+        spell = _spelling(record["tokenizer"])
+        rest = [spell(written.get(there, "")) for there in self.order[N_SPECIAL:]]
+        self._pieces = [*NAMES, *rest]
 
     def get_piece_size(self) -> int:
         return len(self.order)
 
     def id_to_piece(self, number: Any) -> Any:
         if isinstance(number, list):
-            return [self.id_to_piece(i) for i in number]
-        if number < N_SPECIAL:
-            return NAMES[number]
-        return self._spell(self._written.get(self.order[number], ""))
+            return [self._pieces[i] for i in number]
+        return self._pieces[number]
 
     def get_score(self, numbers: list[int]) -> list[float]:
         """The same for all: pieces are not ranked."""
