@@ -53,7 +53,7 @@ def run(folder: Path, made: Config, seed: int = 0) -> Run:
     random = np.random.default_rng(seed)
     drawn = [0.3 * random.standard_normal(x.shape, np.float32) + (x == 1) for x in leaves]
     state = state._replace(params=structure.unflatten(map(jnp.asarray, drawn)))
-    checkpoints = opened.checkpoints(lambda _: None)
+    checkpoints = opened.checkpoints(lambda _: None, read_only=False)
     checkpoints.save(0, state)
     checkpoints.close()
     return opened

@@ -17,7 +17,7 @@ ORDER = (
     *("errors", "rules", "rng", "atomic_files", "json_files", "file_names"),
     *("config", "cli", "config_flags"),
     *("text", "tokens", "prepare", "batches", "devices", "model", "training", "runs", "pretrain"),
-    *("analysis", "tasks", "finetune", "evaluate", "studies", "report", "xl_jax"),
+    *("analysis", "tasks", "finetune", "interchange", "evaluate", "studies", "report", "xl_jax"),
 )
 LONGEST = 400  # lines of a file
 

@@ -1,0 +1,1 @@
+"""Real encoders in, trained views out."""

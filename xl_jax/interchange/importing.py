@@ -71,7 +71,7 @@ def import_run(
     given.mkdir(parents=True, exist_ok=True)
     vocabulary.save(given)
     run = start(config, out, log)
-    checkpoints = run.checkpoints(log)
+    checkpoints = run.checkpoints(log, read_only=False)
     checkpoints.save(0, imported_state(run, sources))
     checkpoints.close()
     for names, source in sources.items():

@@ -91,7 +91,7 @@ def load(run: Run, folder: Path, language: str) -> TaskHead:
     step, params = run.trained()
     if result["question"]["step"] != step:
         raise InputError(f"{folder}: tuned from step {result['question']['step']}, not {step}")
-    checkpoints = Checkpoints(folder / "model", keep=1)
+    checkpoints = Checkpoints(folder / "model", keep=1, read_only=True)
     leaves = checkpoints.flat()
     checkpoints.close()
     if leaves is None:
