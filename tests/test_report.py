@@ -97,13 +97,17 @@ def test_similarities_of_all_layers_and_their_correlation() -> None:
 
 def test_scores_over_training_and_perplexities() -> None:
     score = [
-        Record("multilinguality", v, "en", "tw", step=step, extras={"layers": name})
+        Record(
+            *("multilinguality", v, "en", "tw"),
+            step=step,
+            extras={"layers": name, "of_layers": [0, 2] if name == "theirs" else [0, 1, 2, 3]},
+        )
         for step, v, name in ((0, 0.01, "theirs"), (0, 0.02, "all"), (2000, 0.9, "theirs"))
     ]
     assert tables.checkpoints(score).splitlines() == [
-        "multilinguality score  their layers  all layers",
-        "  en-tw, step 0                0.01        0.02",
-        "  en-tw, step 2,000            0.90           -",
+        "multilinguality score  layers 0 and 2  all layers",
+        "  en-tw, step 0                  0.01        0.02",
+        "  en-tw, step 2,000              0.90           -",
     ]
     perplexity = Record("perplexity", 12.34, "en", extras={"bigram": 56.0, "unigram": 1042.6})
     assert tables.perplexities([perplexity]).splitlines() == [

@@ -61,9 +61,14 @@ class Record:
         if not isinstance(flat, Mapping) or not {"metric", "value"} <= flat.keys():
             raise ValueError("a record needs metric and value")
         fields = {k: v for k, v in flat.items() if k in _FIELDS}
+        for name, value in fields.items():
+            kind = str if name in _TEXTS else (int, float)
+            if not isinstance(value, kind) and not (value is None and name != "value"):
+                raise ValueError(f"{name} = {value!r}")
         return cls(**fields, extras={k: v for k, v in flat.items() if k not in _FIELDS})
 
 
+_TEXTS = ("metric", "source", "target", "data", "model")
 _FIELDS = tuple(f.name for f in dataclasses.fields(Record) if f.name != "extras")
 
 

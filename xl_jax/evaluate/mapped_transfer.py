@@ -40,7 +40,9 @@ def through_map(
     Raises:
       InputError, Interrupted, FloatingPointError: see `Transfer`.
     """
-    ((source, target),) = context.language_pairs
+    if not context.language_pairs:
+        raise InputError(f"{context.run.folder} has one language: give --other=RUN for a target")
+    ((source, target),) = context.language_pairs  # files are of one pair
     maps = {weights: word_maps(context, source, target, weights) for weights in tuning.encoders}
     digest = maps_digest(context)
     run = context.target.run

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xl_jax.analysis.bootstrap import interval, resample
+from xl_jax.analysis.bootstrap import ROUNDING, interval, resample, wilson_interval
 from xl_jax.analysis.record import Record
 from xl_jax.analysis.retrieval import chance, retrieve
 from xl_jax.analysis.word_alignment import link_scores, mutual_links
@@ -65,10 +65,13 @@ def _hits(context: Context, views: Any, source: str, target: str, pairs: Pairs) 
 
 
 def _multilinguality(parts: list[np.ndarray]) -> tuple[float, float, float]:
-    """(mean of the parts' means, low, high): sentences and words are drawn apart."""
+    """(mean of the parts' means, low, high): sentences and words are drawn apart. Where drawing
+    changes nothing, the ends are means of Wilson's."""
     totals = [resample(hits[:, None], 0, stream)[:, 0] for stream, hits in enumerate(parts)]
     drawn = np.mean([t / len(hits) for t, hits in zip(totals, parts, strict=True)], axis=0)
     low, high = interval(drawn)
+    if high - low < ROUNDING:
+        low, high = np.mean([wilson_interval(hits.mean(), len(hits)) for hits in parts], axis=0)
     return float(np.mean([hits.mean() for hits in parts])), float(low), float(high)
 
 

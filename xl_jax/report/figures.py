@@ -23,6 +23,7 @@ from xl_jax.report.tables import (
     label,
     layers,
     mean,
+    of_layers,
     plain,
 )
 
@@ -163,10 +164,9 @@ def _curves(axis: Any, records: Sequence[Record]) -> None:
         for name, line, marker in (("theirs", "-", "o"), ("all", (0, (4, 2)), "s")):
             mine = [r for r in records if r.has(source=source, target=target, layers=name)]
             steps = [r.step for r in mine]
-            text = "their layers" if name == "theirs" else "all layers"
             values, low, high = ([r.get(k) for r in mine] for k in ("value", "low", "high"))
-            name = plain(f"{source}-{target}, {text}")
-            axis.plot(steps, values, linestyle=line, marker=marker, label=name, **style)
+            text = plain(f"{source}-{target}, {of_layers(mine[0])}")
+            axis.plot(steps, values, linestyle=line, marker=marker, label=text, **style)
             axis.fill_between(steps, low, high, alpha=0.12, linewidth=0, **style)
     axis.set(xlabel="step", ylim=(-0.03, 1.03))
     axis.set_title("multilinguality score", fontsize=9)

@@ -177,7 +177,8 @@ def matrices(records: Sequence[Record]) -> str:
 def checkpoints(records: Sequence[Record]) -> str:
     """The multilinguality score by step."""
     here = [r for r in records if r.metric == "multilinguality"]
-    rows = [["multilinguality score", "their layers", "all layers"]]
+    names = {r.get("layers"): of_layers(r) for r in reversed(here)}
+    rows = [["multilinguality score", *(names.get(n, "-") for n in ("theirs", "all"))]]
     for source, target in dict.fromkeys((r.source, r.target) for r in here):
         for step in sorted({r.step or 0 for r in here}):
             values = [
@@ -187,6 +188,13 @@ def checkpoints(records: Sequence[Record]) -> str:
             cells = ("-" if v is None else f"{v:.2f}" for v in values)
             rows.append([f"  {source}-{target}, step {step:,}", *cells])
     return aligned(rows) if len(rows) > 1 else ""
+
+
+def of_layers(record: Record) -> str:
+    """The layers that a multilinguality score is the mean of."""
+    if record.has(layers="all"):
+        return "all layers"
+    return f"layers {' and '.join(map(str, record.get('of_layers', ['0', 'two thirds up'])))}"
 
 
 def compare(runs: Mapping[str, Sequence[Sequence[Record]]]) -> str:
