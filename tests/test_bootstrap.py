@@ -64,3 +64,10 @@ def test_a_layer_that_is_clearly_best_has_the_interval_of_a_rate() -> None:
     assert (best.low, best.high) == pytest.approx(rate_interval(hits[1], 0), abs=0.005)
     perfect = best_layer(np.stack([np.zeros(20), np.ones(20)]), 0)
     assert perfect[:3] == (1, 1.0, 1.0) and perfect.low == pytest.approx(1 - 0.1611, abs=5e-5)
+
+
+def test_wilson_intervals_hold_their_rate_to_the_last_digit() -> None:
+    for n in range(1, 100):
+        for right in range(n + 1):
+            low, high = wilson_interval(right / n, n)
+            assert 0 <= low <= right / n <= high <= 1

@@ -89,7 +89,7 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
         )
     for r in found:
         if r.has(metric="multilinguality", model="trained"):
-            assert 0.8 < r.low < r.value <= r.high == 1  # 40 and 30 items leave a doubt
+            assert 0.8 < r.low < r.value == r.high == 1  # 40 and 30 items leave a doubt
     apart = measure(untrained(place, "all_private"), tasks).records
     assert max(values(apart, "sentence_retrieval", model="trained")) < 0.3
     assert max(values(apart, "multilinguality", step=2)) < 0.3

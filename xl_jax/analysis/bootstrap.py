@@ -53,7 +53,8 @@ def wilson_interval(rate: float, n: int) -> tuple[float, float]:
     centre = rate + z**2 / (2 * n)
     half = z * (rate * (1 - rate) / n + (z / (2 * n)) ** 2) ** 0.5
     scale = 1 + z**2 / n
-    return max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return min(max(low, 0.0), rate), max(min(high, 1.0), rate)  # not beside it by rounding
 
 
 def rate_interval(hits: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
