@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.metrics.sequence_labeling import get_entities
 
 from tests.task_toy import FRAMING, Letters, letter, overfit
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
+from xl_jax.tasks import tagging
 from xl_jax.tasks.ner import NER, Sentence, read, repair, spaced, to_bio
 
 TUNING = Tuning(task="ner", epochs=30, batch=(10,), lr=(1e-2,), dropout=0.0)
@@ -151,6 +153,23 @@ def test_no_space_between_words_of_scripts_that_have_none() -> None:
         True, False, False, False, False, True,
     ]  # fmt: skip
     assert spaced(["\uae40", "\uae40"]) == [True, True]  # Hangul has spaces
+
+
+@pytest.mark.parametrize("order", ["same", "inverted", "head_final"])
+def test_base_phrases_of_a_generated_language_are_spans_in_every_order(order: str) -> None:
+    keys = f"take=40,words=100,topics=4,order={order}"
+    phrases = []
+    for side in "ab":
+        found = read(f"synthetic:{side}#{keys}", side, Counter())
+        tagged = tagging.read(f"synthetic:{side}#{keys}", side, Counter())
+        assert [x.words for x in found] == [x.words for x in tagged]
+        for a, b in zip(found, tagged, strict=True):
+            spans = get_entities(a.tags)
+            classes = [sorted(b.upos[first : last + 1]) for _, first, last in spans]
+            assert all(x in (["DET", "NOUN"], ["ADJ", "DET", "NOUN"]) for x in classes)
+            assert len(spans) == b.upos.count("NOUN")
+            phrases.append(sorted(classes))
+    assert phrases[:40] == phrases[40:]
 
 
 def test_labels_stand_at_first_pieces_and_unseen_ones_are_counted() -> None:

@@ -11,7 +11,7 @@ from udtools import udeval
 from tests.task_toy import FRAMING, Letters, letter, overfit
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.tasks.conllu import Tree
+from xl_jax.tasks.conllu import Tree, tagged
 from xl_jax.tasks.tagging import Tagging, read
 
 TUNING = Tuning(task="tagging", epochs=30, batch=(10,), lr=(1e-2,), dropout=0.0)
@@ -37,10 +37,7 @@ def write(folder: Path, text: str) -> str:
 
 def sentence(tags: list[str], words: list[str] | None = None) -> Tree:
     """Words w0, w1, ... with these tags, no tree."""
-    words = words or [f"w{i}" for i in range(len(tags))]
-    rows = enumerate(zip(words, tags, strict=True), 1)
-    lines = [f"{i}\t{word}\t_\t{tag}\t_\t_\t_\t_\t_\t_" for i, (word, tag) in rows]
-    return Tree(words, [-1] * len(tags), ["_"] * len(tags), tags, [True] * len(tags), lines)
+    return tagged(words or [f"w{i}" for i in range(len(tags))], tags)
 
 
 def test_tags_are_those_of_the_words_of_a_treebank(tmp_path: Path) -> None:
@@ -78,6 +75,34 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read(f"files:{tmp_path}/no*.conllu", "en", Counter())
     with pytest.raises(InputError, match="unknown key in the data .*'tag'.*known: skip, take"):
         read(f"files:{tmp_path}/x#tag=2", "en", Counter())
+
+
+def test_a_generated_language_needs_no_file() -> None:
+    """Equal sentences of both sides are translations: the same classes, in another order."""
+    knobs = "words=100,topics=4,order=head_final"
+    sides = [read(f"synthetic:{x}#take=50,skip=10,{knobs}", x, Counter()) for x in "ab"]
+    for a, b in zip(*sides, strict=True):
+        assert sorted(a.upos) == sorted(b.upos) and not set(a.words) & set(b.words)
+        assert (a.upos[0], b.upos[-1]) in (("DET", "VERB"), ("DET", "ADV"))
+    assert any(a.upos != b.upos for a, b in zip(*sides, strict=True))
+    tags = {tag for tree in sides[0] for tag in tree.upos}
+    assert tags == {"DET", "ADP", "PRON", "NOUN", "VERB", "ADJ", "ADV"}
+    of_word = {(w, t) for tree in sides[0] for w, t in zip(tree.words, tree.upos, strict=True)}
+    assert len(of_word) == len({w for w, _ in of_word})  # a word has one class
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("synthetic:c#take=5", "unknown side in 'synthetic:c#take=5' 'c': known: a, b"),
+        ("synthetic:a", "synthetic:a: how many sentences\\? say take=N"),
+        ("synthetic:a#take=5,wrods=9", "unknown key in the data .*'wrods': did you mean 'words'"),
+        ("synthetic:a#take=5,words=3", "synthetic words = 3 is not in"),
+    ],
+)
+def test_bad_specs_of_generated_data(spec: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(spec, "a", Counter())
 
 
 def test_labels_stand_at_first_pieces() -> None:

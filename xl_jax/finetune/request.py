@@ -10,6 +10,7 @@ from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.finetune.language_view import View
 from xl_jax.runs.run_directory import Run
+from xl_jax.tasks import generated
 from xl_jax.tasks.specs import SCHEMES
 
 
@@ -56,7 +57,7 @@ def test_specs(run: Run, given: Sequence[str]) -> str | dict[str, str]:
     Raises:
       InputError: neither; or a language that the run does not have.
     """
-    if len(given) == 1 and given[0].partition(":")[0] in SCHEMES:
+    if len(given) == 1 and given[0].partition(":")[0] in (*SCHEMES, generated.SCHEME):
         return given[0]
     pairs = [value.partition("=") for value in given]
     for (language, found, _), value in zip(pairs, given, strict=True):

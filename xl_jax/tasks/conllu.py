@@ -80,6 +80,14 @@ def write(tree: Tree, changed: Mapping[int, Sequence[object]]) -> str:
     return "\n".join(result) + "\n\n"
 
 
+def tagged(words: Sequence[str], upos: Sequence[str]) -> Tree:
+    """A sentence of words with tags, without a tree."""
+    rows = enumerate(zip(words, upos, strict=True), 1)
+    lines = ["\t".join((str(i), x, NONE, tag, *[NONE] * 6)) for i, (x, tag) in rows]
+    n = len(lines)
+    return Tree(list(words), [-1] * n, [NONE] * n, list(upos), [True] * n, lines)
+
+
 def _of_files(spec: specs.Spec, counts: Counter[str]) -> Iterator[tuple[Tree, str]]:
     """Trees, and file:line of each."""
     for path in specs.files(spec):

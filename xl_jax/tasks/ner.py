@@ -7,6 +7,8 @@ files:GLOB#tag=N     a word a line, columns separated by tabs or blanks, a blank
     sentence; `tag` is the number of the tag's column from 1, or from the end as -1 (the default);
     the word is the first. `-DOCSTART-` lines and comments (`# ` and no tag) are left out.
 
+synthetic:SIDE#take=N                    base noun phrases of a generated language, see `generated`
+
 IOB1 (CoNLL-2003) and BIOES are turned into BIO as they are read.
 """
 
@@ -26,7 +28,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.tasks import specs
+from xl_jax.tasks import generated, specs
 from xl_jax.tasks.heads import Classifier
 from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
 from xl_jax.tasks.task import Outputs, cross_entropy, inventory, numbers, unseen
@@ -52,8 +54,12 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Sentence]:
         wrong encoding, no sentence at all.
     """
     del language  # these sets have one language each
-    spec = specs.parse(text, ("tag",))
-    found = _of_tfds(spec) if spec.scheme == "tfds" else _of_files(spec)
+    spec = specs.parse(text, ("tag",), {generated.SCHEME: generated.KEYS})
+    found: Iterator[tuple[list[str], list[str]]]
+    if spec.scheme == generated.SCHEME:
+        found = ((x.words, x.spans) for x in generated.sentences(spec))
+    else:
+        found = _of_tfds(spec) if spec.scheme == "tfds" else _of_files(spec)
 
     def sentences() -> Iterator[Sentence]:
         for words, tags in found:

@@ -2,6 +2,7 @@
 
 files:GLOB#key=value,key=value              text files, in the order of their names
 tfds:NAME/CONFIG[:VERSION]:SPLIT#key=value  a set of TensorFlow Datasets, read without TensorFlow
+synthetic:SIDE#key=value                    a generated language (tagging, NER; see `generated`)
 
 Keys of every spec: skip = N, without the first N items; take = N, only the first N of the rest.
 Readers add theirs.
@@ -10,7 +11,7 @@ Readers add theirs.
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from xl_jax.errors import InputError, unknown
 
 T = TypeVar("T")
-SCHEMES = ("files", "tfds")
+SCHEMES = ("files", "tfds")  # of every task
 PARTS = ("skip", "take")
 
 
@@ -49,11 +50,23 @@ class Spec:
         return kept
 
 
-def parse(text: str, keys: Sequence[str] = ()) -> Spec:
-    """Raises InputError: an unknown scheme, or a key that is not in `keys` or `PARTS`."""
+def parse(
+    text: str, keys: Sequence[str] = (), further: Mapping[str, Sequence[str]] | None = None
+) -> Spec:
+    """A spec in its parts.
+
+    Args:
+      keys: of this reader's `SCHEMES`, beside `PARTS`.
+      further: schemes that only this reader knows, and their keys.
+
+    Raises:
+      InputError: an unknown scheme or key.
+    """
     scheme, found, rest = text.partition(":")
-    if not found or scheme not in SCHEMES:
-        raise unknown(f"scheme of the data {text!r}", scheme, SCHEMES)
+    schemes = dict.fromkeys(SCHEMES, keys) | dict(further or {})
+    if not found or scheme not in schemes:
+        raise unknown(f"scheme of the data {text!r}", scheme, schemes)
+    keys = schemes[scheme]
     path, _, tail = rest.partition("#")
     values = {}
     for item in filter(None, tail.split(",")):

@@ -2,7 +2,8 @@
 named entities are tagged (paper section 5; the paper has no such task).
 
 tfds:universal_dependencies/en_ewt:train
-files:GLOB                                CoNLL-U (see `conllu`); heads and relations may be missing
+files:GLOB                  CoNLL-U (see `conllu`); heads and relations may be missing
+synthetic:SIDE#take=N       word classes of a generated language, see `generated`
 
 A word without a tag (`_`) is neither learnt nor scored, and counted.
 """
@@ -18,7 +19,7 @@ from jaxtyping import Array
 from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
-from xl_jax.tasks import conllu
+from xl_jax.tasks import conllu, generated, specs
 from xl_jax.tasks.conllu import NONE, Tree
 from xl_jax.tasks.heads import Classifier
 from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
@@ -33,7 +34,11 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Tree]:
     Raises:
       InputError: see `conllu.read`; or no word has a tag.
     """
-    items = conllu.read(text, language, counts, whole=False)
+    if text.startswith(f"{generated.SCHEME}:"):
+        spec = specs.parse(text, further={generated.SCHEME: generated.KEYS})
+        items = spec.take(conllu.tagged(x.words, x.upos) for x in generated.sentences(spec))
+    else:
+        items = conllu.read(text, language, counts, whole=False)
     missing = sum(tree.upos.count(NONE) for tree in items)
     if missing == sum(len(tree.upos) for tree in items):
         raise InputError(f"{text}: no word has a tag (column 4, UPOS)")

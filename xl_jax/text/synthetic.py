@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, count, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -102,6 +103,34 @@ def gold_sentences(grammar: Grammar, n: int) -> list[tuple[str, str, tuple[tuple
     return result
 
 
+class Labelled(NamedTuple):
+    """A sentence with its labels, a word each."""
+
+    words: list[str]
+    upos: list[str]  # universal parts of speech
+    spans: list[str]  # base noun phrases (determiner, adjective, noun) as BIO: O, B-NP, I-NP
+
+
+def labelled(grammar: Grammar, side: str) -> Iterator[Labelled]:
+    """The endless stream of the gold meanings, said in a language; repetitions occur. Equal
+    positions of both languages' streams are translations."""
+    words = lexicon(grammar, side)
+    kind = _world(grammar.words, grammar.topics, grammar.seed).kind
+    for leaves, first, last in _meanings(grammar, "gold"):
+        order = first if side == "a" else _ordered(first, last, grammar.order)
+        kinds = [kind[concept] for concept in leaves]
+        phrase, noun = [], -1  # a noun, its determiner, its adjective are made one after the other
+        for leaf, name in enumerate(kinds):
+            noun = leaf if name == "noun" else noun if name in ("det", "adj") else -1
+            phrase.append(noun)
+        spans = []
+        for i, leaf in enumerate(order):
+            inside = i > 0 and phrase[leaf] == phrase[order[i - 1]]
+            spans.append("O" if phrase[leaf] < 0 else "I-NP" if inside else "B-NP")
+        upos = [_UPOS.get(kinds[leaf], kinds[leaf].upper()) for leaf in order]
+        yield Labelled([words[leaves[leaf]] for leaf in order], upos, spans)
+
+
 def gold_words(grammar: Grammar) -> list[tuple[str, str]]:
     """The dictionary of the words that both sides use, most frequent first (anchors included).
 
@@ -151,6 +180,7 @@ _GENERAL = -1  # the topic of words that every topic uses
 _FUNCTION_WORDS = {"det": 4, "prep": 8, "rel": 2}
 _CONTENT_SHARE = {"noun": 0.5, "verb": 0.25, "adj": 0.17, "adv": 0.08}
 _TOPICAL = ("noun", "verb", "adj")
+_UPOS = {"prep": "ADP", "rel": "PRON"}  # the other classes have the names of UD
 _TOPICAL_TYPES, _TOPICAL_TOKENS = 0.7, 0.65  # the rest of a class is general
 _FAVOURITES = {  # how many of a class a head prefers; it picks them in 6 of 10 cases
     "noun": {"verb": 4, "adj": 3, "det": 2, "prep": 2, "rel": 1},
