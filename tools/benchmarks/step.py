@@ -25,6 +25,7 @@ from tools.benchmarks.torch_step import (
 from xl_jax.errors import InputError
 from xl_jax.tokens.special import N_SPECIAL
 
+PRIVATE_LAYERS = "sep_l1_3"  # the mask of `languages` beside all_shared
 LANGUAGES = (1, 8, 16)  # numbers of languages; as many slots as the last
 
 
@@ -188,7 +189,7 @@ def languages(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Time of a step of equally many slots by number of languages, over one language, everything
     shared and lower layers private; records of every round."""
     models = {}
-    for preset, numbers in (("all_shared", LANGUAGES), ("sep_l1_3", LANGUAGES[1:])):
+    for preset, numbers in (("all_shared", LANGUAGES), (PRIVATE_LAYERS, LANGUAGES[1:])):
         for n in numbers:
             names = tuple(f"l{i}" for i in range(n))
             models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=LANGUAGES[-1])
