@@ -97,6 +97,7 @@ config_flags.fix_config("a run is measured as it was trained; set --probe.* and 
 
 
 def main() -> None:
+    config_flags.tuning()  # a wrong setting is said before anything is opened
     from xl_jax.evaluate.runner import USUAL, check_tasks, measure
     from xl_jax.report.run import show
     from xl_jax.runs.run_directory import load

@@ -30,6 +30,7 @@ PROFILE = flags.DEFINE_integer(
 
 
 def main() -> None:
+    folder, config = config_flags.workdir(), config_flags.config()
     from xl_jax.devices import multihost
 
     multihost.start(PROCESSES.value, flags.FLAGS.compilation_cache)
@@ -40,8 +41,6 @@ def main() -> None:
     from xl_jax.runs.interrupt import Interrupted
     from xl_jax.runs.run_directory import start
 
-    folder = config_flags.workdir()
-    config = config_flags.config()
     check_eval_options(config)
     run = start(config, folder, multihost.say)
     check_gold(run)

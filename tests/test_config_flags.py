@@ -1,5 +1,7 @@
 """--config, --tune and their fields, in process."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,31 @@ def test_the_value_in_the_file_is_shown_where_it_is_another(capsys: pytest.Captu
     with pytest.raises(SystemExit):
         parse("--config=configs/tiny.py", "--config.help")
     assert "--config.vocab.size=8000   (here: 500)\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "flag", "code"),
+    [
+        ("train.py", "--config.seed=-1", 2),
+        ("eval.py", "--tune.layer=-2", 2),
+        ("tools/show_mask.py", "--config.model.heads=5", 2),
+        ("tools/run_study.py", "--config=configs/no.py", 2),
+        ("tools/prepare_corpus.py", "--corpus=en", 2),
+        ("tools/bench.py", "--rows=1", 2),
+        ("tools/torture.py", "--only=x", 2),
+        ("train.py", "--help", 0),
+        ("eval.py", "--tune.help", 0),
+        ("tools/bench.py", "--help", 0),
+    ],
+)
+def test_help_and_bad_input_import_no_jax(program: str, flag: str, code: int) -> None:
+    """They are quick: importing JAX takes longer than all else together."""
+    call = f"import sys, runpy; sys.modules['jax'] = None; sys.argv = [{program!r}, {flag!r}]; "
+    call += f"runpy.run_path({program!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == (1 if code else 0), done.stderr
 
 
 def test_eval_takes_no_field_of_the_config() -> None:
