@@ -157,6 +157,20 @@ def test_every_command_and_flag_parses():
 
 
 @pytest.mark.slow
+def test_cheap_commands_run():
+    """Those that neither read text nor train, as they stand in the documents."""
+    found = {command.words for document in DOCUMENTS for command in commands(document)}
+    cheap = {x for x in found if x[1] == "tools/show_mask.py" or x[-1] == "--config.help"}
+    assert len(cheap) >= 3
+    for words in cheap:
+        call = [sys.executable, *words[1:]]
+        done = subprocess.run(call, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        expected = "--config.sharing=" if words[-1] == "--config.help" else "embed/token "
+        assert expected in done.stdout
+
+
+@pytest.mark.slow
 def test_a_wrong_command_is_found():
     wrong = {
         "did you mean 'model.width'": ["train.py", "--config.modle.width=3"],
