@@ -30,7 +30,7 @@ SCRIPTS = ["train.py", "eval.py", *sorted(f"tools/{x.name}" for x in (ROOT / "to
 PROGRAMS = [x for x in SCRIPTS if '__name__ == "__main__"' in (ROOT / x).read_text()]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-OF_OTHERS = ("--signal", "--nodes", "--ntasks")  # flags of Slurm
+OF_OTHERS = ("--signal", "--config.FIELD")  # of Slurm; of any field
 
 
 class Command(NamedTuple):
