@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from xl_jax.errors import InputError, Stopped, unknown
+from xl_jax.errors import InputError, Stopped, printable, unknown
 
 Parse = Callable[[Sequence[str]], list[str]]
 
@@ -142,5 +142,5 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _fail(message: str, code: int) -> None:
     if "--traceback" in sys.argv:
         traceback.print_exc()
-    print(message, file=sys.stderr)
+    print("\n".join(map(printable, message.splitlines())), file=sys.stderr)
     sys.exit(code)

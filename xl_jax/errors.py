@@ -17,6 +17,12 @@ class Stopped(KeyboardInterrupt):
         self.code = code
 
 
+def printable(text: str) -> str:
+    """`text` in one line, with escapes in place of what would command a terminal: names come from
+    files of others."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to `n` of the `known` names, closest in spelling to `name` first."""
     return difflib.get_close_matches(name, list(known), n=n, cutoff=0.4)

@@ -13,7 +13,7 @@ from xl_jax.analysis import record
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import TASKS as TRANSFER
-from xl_jax.errors import InputError, unknown
+from xl_jax.errors import InputError, printable, unknown
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
@@ -111,7 +111,7 @@ def measure(
         )
         if not measured.records:
             raise InputError(message)
-        log(message)
+        log(printable(message))
     return measured
 
 

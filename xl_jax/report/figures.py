@@ -10,7 +10,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from xl_jax.analysis.record import Record
-from xl_jax.errors import InputError
+from xl_jax.errors import InputError, printable
 from xl_jax.report.tables import (
     AS_IS,
     COMPARED,
@@ -24,7 +24,6 @@ from xl_jax.report.tables import (
     layers,
     mean,
     of_layers,
-    plain,
 )
 
 CKA = ("cka", "cka_layers", "cka_retrieval_correlation", "best_layer")
@@ -82,7 +81,7 @@ def by_layer(records: Sequence[Record], title: str) -> Figure:
         figure.colorbar(image, ax=axis, shrink=0.8)
     if curves:
         _curves(axes[-1], curves)
-    figure.suptitle(plain(title), fontsize=10)
+    figure.suptitle(printable(title), fontsize=10)
     lay_out(figure)
     return figure
 
@@ -121,12 +120,12 @@ def _panel(axis: Any, block: Block) -> None:
             values = [mean(block.records, key, layer=n, **kind(first)) for n in here]
             return 100 * np.asarray(values, float)
 
-        axis.plot(here, of("value"), label=plain(label(first)), **style)
+        axis.plot(here, of("value"), label=printable(label(first)), **style)
         if first.low is not None:
             axis.fill_between(here, of("low"), of("high"), color=colour, alpha=0.12, linewidth=0)
     chance = [mean(block.records, "chance", layer=n, model="trained") or 0 for n in columns]
     axis.plot(columns, 100 * np.asarray(chance), color=RED, linewidth=1, label="chance")
-    axis.set_title(f"{block.title}\n{plain(block.notes)}", fontsize=9)
+    axis.set_title(f"{block.title}\n{printable(block.notes)}", fontsize=9)
     axis.set(xlabel="layer (0 = embeddings)", ylim=(-3, 103))
     axis.set_xticks(columns)
     finish(axis)
@@ -151,7 +150,7 @@ def _matrices(records: Sequence[Record]) -> list[tuple[str, np.ndarray]]:
         grid = np.zeros(1 + np.max(list(values), axis=0))
         for at, value in values.items():
             grid[at] = value
-        notes = plain(f"{source}-{target}, {block[0].n:,} {block[0].data}")
+        notes = printable(f"{source}-{target}, {block[0].n:,} {block[0].data}")
         found.append((f"CKA, {label(block[0])}\n{notes}", grid))
     return found
 
@@ -165,7 +164,7 @@ def _curves(axis: Any, records: Sequence[Record]) -> None:
             mine = [r for r in records if r.has(source=source, target=target, layers=name)]
             steps = [r.step for r in mine]
             values, low, high = ([r.get(k) for r in mine] for k in ("value", "low", "high"))
-            text = plain(f"{source}-{target}, {of_layers(mine[0])}")
+            text = printable(f"{source}-{target}, {of_layers(mine[0])}")
             axis.plot(steps, values, linestyle=line, marker=marker, label=text, **style)
             axis.fill_between(steps, low, high, alpha=0.12, linewidth=0, **style)
     axis.set(xlabel="step", ylim=(-0.03, 1.03))
@@ -192,10 +191,10 @@ def compare(runs: Mapping[str, Sequence[Sequence[Record]]], title: str, path: Pa
         axis.axvline(100 * chance, color=RED, linestyle=":", label="chance")
         axis.set(xlim=(0, 108))
         axis.set_title(f"{NAMES[metric]}\nbest layer on the test items", fontsize=9)
-        axis.set_yticks(range(len(names)), [plain(name) for name in names])
+        axis.set_yticks(range(len(names)), [printable(name) for name in names])
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].invert_yaxis()
     axes[0][1].legend(**{**LEGEND, "fontsize": 8, "loc": "lower right"})
-    figure.suptitle(plain(title), fontsize=10)
+    figure.suptitle(printable(title), fontsize=10)
     lay_out(figure)
     save(figure, path)

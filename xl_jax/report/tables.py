@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from xl_jax.analysis.record import Record
+from xl_jax.errors import printable
 
 NAMES = {
     "sentence_retrieval": "sentence retrieval, P@1 %",
@@ -165,7 +166,7 @@ def matrices(records: Sequence[Record]) -> str:
         if r.metric == "cka_retrieval_correlation":
             sd = r.get("sd")
             tables.append(
-                plain(
+                printable(
                     f"correlation of CKA with retrieval over {r.get('layers')} layers, "
                     f"{r.source}-{r.target}, {label(r)}: {r.value:.2f}"
                     + (f" ({sd:.2f})" if sd is not None else "")
@@ -236,15 +237,10 @@ def percent(value: float | None) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns lined up: the first to the left, the others to the right."""
-    rows = [[plain(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for first, *rest in rows:
         cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """Characters that would command a terminal, in names that come from elsewhere, as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -8,8 +8,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from xl_jax.analysis.record import Record
+from xl_jax.errors import printable
 from xl_jax.report import figures
-from xl_jax.report.tables import MAPPED, aligned, percent, plain
+from xl_jax.report.tables import MAPPED, aligned, percent
 
 SHOWN = {
     "accuracy": "accuracy",
@@ -117,12 +118,12 @@ def draw(records: Sequence[Record], path: Path) -> None:
             colour = figures.CYCLE[number % len(figures.CYCLE)]
             marker = figures.MARKERS[number % len(figures.MARKERS)]
             values = [100 * r.value for r in by.values()]
-            axis.plot(list(by), values, color=colour, marker=marker, label=plain(name))
+            axis.plot(list(by), values, color=colour, marker=marker, label=printable(name))
             if all(r.low is not None for r in by.values()):
                 low, high = ([100 * r.get(end) for r in by.values()] for end in ("low", "high"))
                 axis.fill_between(list(by), low, high, color=colour, alpha=0.12, linewidth=0)
         one = next(r for r in records if r.metric == metric)
-        axis.set_title(f"{SHOWN[metric]} %\n{plain(one.source)} to others", fontsize=9)
+        axis.set_title(f"{SHOWN[metric]} %\n{printable(one.source)} to others", fontsize=9)
         axis.set(xlabel="layer (0 = embeddings)")
         figures.finish(axis)
     figures.lay_out(figure)
