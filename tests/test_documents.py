@@ -122,7 +122,7 @@ def programs_of(words: tuple[str, ...]) -> list[list[str]]:
     needed = {
         "eval.py": ["--task=ner"],
         "tools/bench.py": ["analysis"],
-        "tools/crash.py": ["--out=x"],
+        "tools/torture.py": ["--out=x"],
     }
     programs = sorted(PROGRAMS, key=lambda x: x != "eval.py")  # most flags are of it
     return [[program, *needed.get(program, []), *words] for program in programs]
