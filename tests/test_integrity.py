@@ -111,7 +111,7 @@ def test_what_cannot_be_made_again_is_said_in_one_line(
         again(tmp_path, specs)
     (folder / "digests.json").unlink()
     (folder / "header.json").unlink()
-    with pytest.raises(InputError, match="has no header.json: it is not whole; remove it, and"):
+    with pytest.raises(InputError, match="has no header.json: it is not complete; remove it, and"):
         again(tmp_path, specs)
 
 

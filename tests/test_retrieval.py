@@ -125,7 +125,7 @@ def test_induction_counts_any_translation_and_reports_coverage() -> None:
     words = [f"w{i}" for i in range(N)]
     pairs = [(w, w) for w in words[:30]] + [("w0", "w7"), ("gone", "w1"), ("w2", "gone")]
     covered = cover(pairs, words, words)
-    assert (covered.words, covered.asked) == (30, 31)
+    assert (covered.words, covered.listed) == (30, 31)
     assert covered.coverage == pytest.approx(30 / 31)
     found = induction(X, X.copy(), covered)
     assert {(r.criterion, r.at) for r in found} == {(c, k) for c in ("csls", "nn") for k in (1, 5)}

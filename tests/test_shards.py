@@ -30,7 +30,7 @@ def test_what_was_written_is_read_in_any_number_of_parts(
     tmp_path: Path, sizes: list[int], dtype: type
 ) -> None:
     shard = in_parts(tmp_path, sizes, dtype)
-    assert (len(shard), shard.n_tokens, shard.places) == (5, 9, 14)
+    assert (len(shard), shard.n_tokens, shard.stream_length) == (5, 9, 14)
     assert [line.tolist() for line in shard] == [line.tolist() for line in LINES]
     for i, line in enumerate(LINES):
         np.testing.assert_array_equal(shard.line(i), line)

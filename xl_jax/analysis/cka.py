@@ -1,12 +1,12 @@
 """Centred kernel alignment: are two sets of representations the same up to a rotation?
 
 CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)); with linear kernels the numerator is
-||Yc' Xc||^2 of the centred columns (Kornblith et al. 2019; paper 5.2; reference 4). 1 for spaces
+||Yc' Xc||^2 of the centred columns (Kornblith et al. 2019; paper section 5.2). 1 for spaces
 that are equal up to an orthogonal map, a scale and an offset.
 
 Every layer of one encoder meets every layer of the other. Items come in blocks, and no n x n matrix
-is made. What an item adds to each HSIC is kept: its sum is the value, and resampling it tells how
-sure that is.
+is made. Each item's contribution to the HSICs is kept: the contributions sum to the value, and
+resampling them gives its interval.
 
 Letters in names: n items in blocks of N, X and Y layers, D and E widths.
 """
@@ -25,7 +25,7 @@ from xl_jax.errors import InputError, unknown
 
 KERNELS = ("linear", "rbf")
 ITEMS = 2048  # of a block: linear kernels
-RBF_ITEMS = 128  # their rows of the kernel matrices are made whole
+RBF_ITEMS = 128  # their full rows of the kernel matrices are computed
 MEDIAN_OF = 1000  # items among which the median distance is found
 LEAST = 4  # items that the debiased estimate needs
 
@@ -68,11 +68,11 @@ def cka(
       x, y: item i of both is one sentence. The widths may differ. A memory map is read in blocks.
       kernel: "linear", or "rbf": exp(-d^2 / 2 s^2), s = `bandwidth` times the median distance.
       centred: False for the formula without centring. Beware: two unrelated spaces, each far from
-        the origin, then come near 1 (reference 4).
+        the origin, then come near 1.
       debiased: estimate HSIC without its bias (Song et al. 2012), which few items make large. May
         be below 0; its mean over random pairings is 0.
-      seed: of the bootstrap, which draws items and takes the first order of what they change; drawn
-        twice, an item would otherwise resemble itself.
+      seed: of the bootstrap over items. It resamples each item's first-order influence on the
+        HSICs: of resampled vectors, an item drawn twice would be its own equal and raise CKA.
 
     Raises:
       InputError: different numbers of items, or too few; values that are not finite.
@@ -205,8 +205,8 @@ def _shares(
         return jnp.einsum("NYE,YNE->NY", z_NxYE.reshape(N, Y, E), y_YxNxE)
 
     def with_itself(z_XxNxD: jax.Array, zz_XxDxD: jax.Array) -> jax.Array:
-        turned = jnp.einsum("XND,XDF->XNF", z_XxNxD, zz_XxDxD, precision=Precision.HIGHEST)
-        return (turned * z_XxNxD).sum(2).T
+        projected = jnp.einsum("XND,XDF->XNF", z_XxNxD, zz_XxDxD, precision=Precision.HIGHEST)
+        return (projected * z_XxNxD).sum(2).T
 
     xy_XxNxY = jax.lax.map(of_layer, (x_XxNxD, xy_XxDxYE))
     own = with_itself(x_XxNxD, xx_XxDxD), with_itself(y_YxNxE, yy_YxExE)
@@ -215,7 +215,7 @@ def _shares(
 
 
 def _rbf(x_XxnxD: np.ndarray, y_YxnxE: np.ndarray, centred: bool, bandwidth: float) -> _Items:
-    """From whole rows of the kernel matrices, a block of items at a time."""
+    """From full rows of the kernel matrices, a block of items at a time."""
     n = x_XxnxD.shape[1]
     sides = []
     for raw in (x_XxnxD, y_YxnxE):

@@ -1,7 +1,7 @@
 """Bilingual dictionary induction: is a word's translation its nearest word of the other language?
 
-As MUSE measures it (reference 3.2): a source word is right where any of its translations is among
-the first candidates, and the candidates are all words of the target language.
+As MUSE measures it (Conneau et al. 2018): a source word is right where any of its translations is
+among the first candidates, and the candidates are all words of the target language.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,11 +26,11 @@ class Covered:
 
     Attributes:
       answers: (number of the source word, number of the target word), a row a pair.
-      asked: source words of the dictionary.
+      listed: number of source words in the dictionary.
     """
 
     answers: Int[np.ndarray, "pairs 2"]
-    asked: int
+    listed: int
 
     @property
     def words(self) -> int:
@@ -39,7 +39,7 @@ class Covered:
 
     @property
     def coverage(self) -> float:
-        return self.words / self.asked
+        return self.words / self.listed
 
 
 def cover(
@@ -52,15 +52,15 @@ def cover(
     """
     pairs = list(dict.fromkeys(pairs))
     source, target = ({w: i for i, w in enumerate(x)} for x in (source_words, target_words))
-    asked = dict.fromkeys(a for a, _ in pairs)
+    listed = dict.fromkeys(a for a, _ in pairs)
     answers = [(source[a], target[b]) for a, b in pairs if a in source and b in target]
     if not answers:
         raise InputError(
-            f"dictionary: 0 of its {len(asked)} source words are covered: it pairs "
+            f"dictionary: 0 of its {len(listed)} source words are covered: it pairs "
             f"{_some(f'{a} {b}' for a, b in pairs)}; the source has {_some(source_words)}, the "
             f"target {_some(target_words)}"
         )
-    return Covered(np.array(answers), len(asked))
+    return Covered(np.array(answers), len(listed))
 
 
 class Induced(NamedTuple):
@@ -97,10 +97,10 @@ def induction(
     found = []
     for criterion in CRITERIA:
         offset = -similarity_of_y / 2 if criterion == "csls" else None
-        places = retrieval.places(x[words], y, answers, offset)
+        ranks = retrieval.ranks(x[words], y, answers, offset)
         for cut in at:
             chance = retrieval.chance(answers, len(words), len(y), cut)[0]
-            found.append(Induced(criterion, cut, places.hits(cut), chance))
+            found.append(Induced(criterion, cut, ranks.hits(cut), chance))
     return found
 
 

@@ -3,7 +3,7 @@
 A part is what one mean is taken over: the ordinary tokens of a sentence, the pieces of a word. One
 compiled pass gives the means of all parts of a batch of rows; rows of nearly equal length go
 together, and are divided among the devices. Memory does not grow with the text: what is kept is the
-means asked for, or one running sum a word type.
+requested means, or one running sum a word type.
 
 Letters in names: B rows, T tokens, P parts of a row, L layers (0 the embeddings), D width, V types.
 """
@@ -68,7 +68,7 @@ class Extractor:
         """Mean state of each line's ordinary tokens (paper 5.1.3). A line without any (all unknown)
         takes the mean of its whole frame. Of many lines, all layers may be too much to hold:
         `layers` gives those wanted."""
-        view = self.place(view)
+        view = self.replicate(view)
         wanted = list(range(self.layers) if layers is None else layers)
         found = np.zeros((len(wanted), len(lines), self.width), np.float32)
         for start in range(0, len(lines), LINES_AT_ONCE):
@@ -84,7 +84,7 @@ class Extractor:
     def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:
         """Mean state of the pieces of every word. `parts` gives for every line the number within it
         of the word that each token belongs to, -1 for none."""
-        view = self.place(view)
+        view = self.replicate(view)
         many = np.asarray([int(part.max(initial=-1)) + 1 for part in parts])
         starts = np.concatenate([[0], np.cumsum(many)])
         found = np.zeros((self.layers, starts[-1], self.width), np.float32)
@@ -113,9 +113,9 @@ class Extractor:
         after view, lines and types.
         """
         number = {word: i for i, word in enumerate(types)}
-        view = self.place(view)
+        view = self.replicate(view)
         sums, counts, done = _read_sums(kept, (len(types), self.layers, self.width))
-        sums, counts = self.place((sums, counts))
+        sums, counts = self.replicate((sums, counts))
         saved = time.monotonic()
         for start in range(done, len(lines), LINES_AT_ONCE):
             index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
@@ -134,8 +134,8 @@ class Extractor:
         total, n = np.asarray(sums), np.asarray(counts)
         return (total / np.maximum(n, 1)[:, None, None]).swapaxes(0, 1), n
 
-    def place(self, tree: Any) -> Any:
-        """The same on every device."""
+    def replicate(self, tree: Any) -> Any:
+        """A copy of the tree on every device."""
         return jax.device_put(tree, self.everywhere)
 
     def _rows(self, *arrays: np.ndarray) -> Any:

@@ -21,7 +21,7 @@ from xl_jax.errors import InputError
 
 GROUP = 32
 BLOCK = 4096  # rows and columns of a block: 64 MiB of scores
-CSLS_K = 10  # neighbours in the other language that tell how crowded a place is (paper 5.1.1)
+CSLS_K = 10  # nearest neighbours over which CSLS takes its mean similarity (paper 5.1.1)
 NOWHERE = -1e9  # the offset of padding
 ROUNDING = 1e-6  # cosines that differ by less count as equal
 
@@ -58,7 +58,7 @@ def nearest_both(
     y, and of each y among the x.
 
     Raises:
-      InputError: no neighbour asked for, different widths, values that are not finite.
+      InputError: k below 1, different widths, values that are not finite.
     """
     x, y = one_space(x, y)
     of_x, of_y = min(k, len(y)), min(k, len(x))
@@ -74,7 +74,7 @@ def nearest_both(
     return forward, back
 
 
-def crowding(
+def mean_similarity(
     x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], k: int = CSLS_K
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
     """Mean cosine to the k nearest vectors of the other language, for each x and each y."""
@@ -85,11 +85,12 @@ def crowding(
 def csls(
     x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], best: int = 1, k: int = CSLS_K
 ) -> Nearest:
-    """The `best` candidates by 2 cos(x, y) - crowding(x) - crowding(y), for each x, with that score
-    (Conneau et al. 2018; reference 3.2): a y that is near to every x is nobody's translation.
+    """The `best` candidates of each x by CSLS, with their scores: 2 cos(x, y) - r(x) - r(y), where
+    r is the mean cosine to the k nearest vectors of the other language (Conneau et al. 2018). It
+    lowers the scores of hubs, vectors that are near to many others.
 
     Raises:
-      InputError: more than m candidates asked for, different widths, values that are not finite.
+      InputError: `best` above m, different widths, values that are not finite.
     """
     x, y = one_space(x, y)
     _enough(best, len(y))
@@ -220,8 +221,8 @@ def _rescore(
     s_BxN = jax.lax.map(score, (x_BxF, groups_BxK), batch_size=at_once)
     index = groups_BxK[:, :, None] * GROUP + jnp.arange(GROUP, dtype=jnp.int32)[None, None]
     index = index.reshape(s_BxN.shape)
-    real = (index >= 0) & (index < m)
-    top, at = jax.lax.top_k(jnp.where(real, s_BxN, -jnp.inf), k)
+    valid = (index >= 0) & (index < m)
+    top, at = jax.lax.top_k(jnp.where(valid, s_BxN, -jnp.inf), k)
     return top, jnp.take_along_axis(index, at, 1)
 
 

@@ -1,4 +1,4 @@
-"""Maps from one encoder's space to another's (paper section 5.1; reference 3.1).
+"""Maps from one encoder's space to another's (paper section 5.1; Schönemann 1966).
 
 Items are rows: a map takes x to x W. The paper writes items as columns, where the same map is W^T.
 """
@@ -107,13 +107,13 @@ class Map:
         self, rescale: bool = False
     ) -> tuple[Float[np.ndarray, "D D"], Float[np.ndarray, " D"]]:
         """(W, b) that takes raw source states h to h W + b among raw target states: the source's
-        mean comes to lie on the target's, and the cloud is turned about it. Lengths are kept unless
-        `rescale` (the paper does not say; reference 3.3)."""
+        mean is moved to the target's, and the other states are rotated about it. Lengths are kept
+        unless `rescale` (the paper does not say)."""
         w = self.rotation * np.float32(self.scale if rescale else 1)
         return w, self.target_mean - self.source_mean @ w
 
     def save(self, path: Path) -> None:
-        """Writes one .npz file, whole or not at all."""
+        """Writes one .npz file, complete or not at all."""
         with replacing(path) as file:
             np.savez(
                 file,
@@ -179,19 +179,19 @@ def fit(
     if len(x) != len(y):
         raise InputError(f"a map is learnt from pairs: {len(x)} source and {len(y)} target vectors")
     x, y = finite(x, "source vectors"), finite(y, "target vectors")
-    whole = (x, y) if spaces is None else spaces
-    source, target = (normaliser(space, normalise) for space in whole)
+    all_vectors = (x, y) if spaces is None else spaces
+    source, target = (normaliser(space, normalise) for space in all_vectors)
     if rotation == "procrustes":
-        turned = orthogonal(source(x), target(y))
+        matrix = orthogonal(source(x), target(y))
     else:
-        turned = random_rotation(x.shape[1], seed) if rotation == "random" else np.eye(x.shape[1])
-    means = [_mean(space) for space in whole]
+        matrix = random_rotation(x.shape[1], seed) if rotation == "random" else np.eye(x.shape[1])
+    means = [_mean(space) for space in all_vectors]
     spread = [
         float(np.square(space - mean[None]).mean(dtype=np.float64)) ** 0.5
-        for space, mean in zip(whole, means, strict=True)
+        for space, mean in zip(all_vectors, means, strict=True)
     ]
     scale = spread[1] / max(spread[0], 1e-12)
-    return Map(source, target, turned.astype(np.float32), means[0], means[1], scale)
+    return Map(source, target, matrix.astype(np.float32), means[0], means[1], scale)
 
 
 def _mean(x: np.ndarray) -> np.ndarray:

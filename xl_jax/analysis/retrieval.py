@@ -1,4 +1,4 @@
-"""Retrieval across languages: the place of the right answers among all candidates, in blocks.
+"""Retrieval across languages: the rank of the right answers among all candidates, in blocks.
 
 Nothing is sorted and no n x m matrix is made: counting how many candidates score above the best
 right answer, and how many as high, tells every precision at k.
@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from xl_jax.analysis.neighbours import (
     CSLS_K,
     ROUNDING,
-    crowding,
     left_blocks,
+    mean_similarity,
     product,
     right_blocks,
 )
@@ -26,8 +26,8 @@ CRITERIA = ("cosine", "csls")
 PAIRS_AT_ONCE = 1 << 16
 
 
-class Places(NamedTuple):
-    """For each item, where its best right answer stands among the candidates."""
+class Ranks(NamedTuple):
+    """For each item, the rank of its best right answer among the candidates."""
 
     better: Int[np.ndarray, " n"]  # candidates that score more than it
     tied: Int[np.ndarray, " n"]  # candidates that score the same, itself one of them
@@ -52,7 +52,7 @@ def retrieve(
     criterion: str = "cosine",
     centre: bool = False,
     k: int = CSLS_K,
-) -> tuple[Places, Places]:
+) -> tuple[Ranks, Ranks]:
     """Each source item's answers among all target items, and each target item's among the source.
 
     Args:
@@ -68,34 +68,34 @@ def retrieve(
         raise unknown("criterion of retrieval", criterion, CRITERIA)
     x, y = one_space(source, target)
     x, y = (unit(v - v.mean(0, keepdims=True) if centre else v) for v in (x, y))
-    offsets = [-r / 2 for r in crowding(x, y, k)] if criterion == "csls" else [None, None]
-    return places_both(x, y, answers, *offsets)
+    offsets = [-r / 2 for r in mean_similarity(x, y, k)] if criterion == "csls" else [None, None]
+    return ranks_both(x, y, answers, *offsets)
 
 
-def places(
+def ranks(
     x: Float[np.ndarray, "n D"],
     y: Float[np.ndarray, "m D"],
     answers: Int[np.ndarray, "pairs 2"],
     y_offset: Float[np.ndarray, " m"] | None = None,
-) -> Places:
-    """The place of each x's answers among all y by x . y + offset. Vectors of about unit length:
+) -> Ranks:
+    """The rank of each x's answers among all y by x . y + offset. Vectors of about unit length:
     scores that differ by less than ROUNDING count as equal.
 
     Raises:
       InputError: no answer, one out of range, different widths, values that are not finite.
     """
-    return _places(x, y, answers, None, y_offset, both=False)[0]
+    return _ranks(x, y, answers, None, y_offset, both=False)[0]
 
 
-def places_both(
+def ranks_both(
     x: Float[np.ndarray, "n D"],
     y: Float[np.ndarray, "m D"],
     answers: Int[np.ndarray, "pairs 2"],
     x_offset: Float[np.ndarray, " n"] | None = None,
     y_offset: Float[np.ndarray, " m"] | None = None,
-) -> tuple[Places, Places]:
-    """`places` of each x's answers, and of each y's among the x, by one pass."""
-    forward, back = _places(x, y, answers, x_offset, y_offset, both=True)
+) -> tuple[Ranks, Ranks]:
+    """`ranks` of each x's answers, and of each y's among the x, by one pass."""
+    forward, back = _ranks(x, y, answers, x_offset, y_offset, both=True)
     return forward, back
 
 
@@ -105,19 +105,19 @@ def chance(answers: Int[np.ndarray, "pairs 2"], n: int, m: int, at: int = 1) -> 
     answers = np.unique(answers, axis=0)
     for column, items, candidates in ((0, n, m), (1, m, n)):
         right = np.bincount(answers[:, column], minlength=items)
-        everything = Places(np.zeros_like(right), np.full_like(right, candidates), right)
+        everything = Ranks(np.zeros_like(right), np.full_like(right, candidates), right)
         found.append(float(everything.hits(at).mean()))
     return found[0], found[1]
 
 
-def _places(
+def _ranks(
     x: np.ndarray,
     y: np.ndarray,
     answers: np.ndarray,
     x_offset: np.ndarray | None,
     y_offset: np.ndarray | None,
     both: bool,
-) -> list[Places]:
+) -> list[Ranks]:
     x, y = one_space(x, y)
     if len(answers) == 0:
         raise InputError("retrieval: no right answer is given")
@@ -151,7 +151,7 @@ def _places(
     for (of_pair, items), level, (above, at_least) in zip(sides, best, counts, strict=True):
         equal = right_scores >= level[of_pair] - np.float32(ROUNDING)
         right = np.bincount(of_pair[equal], minlength=items)
-        found.append(Places(above, at_least - above, right))
+        found.append(Ranks(above, at_least - above, right))
     return found
 
 

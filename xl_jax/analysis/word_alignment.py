@@ -1,5 +1,5 @@
-"""Word alignment of sentence pairs by the states of their tokens (Dufter and Schuetze 2020;
-reference 6.1): two tokens are linked where each is the other's nearest by cosine."""
+"""Word alignment of sentence pairs by the states of their tokens (Dufter and Schuetze 2020):
+two tokens are linked where each is the other's nearest by cosine."""
 
 from collections.abc import Sequence
 
@@ -49,18 +49,18 @@ def link_scores(
 
 
 def _padded(items: list[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """(vectors [PAIRS, length, D], which of them are real)."""
+    """(vectors [PAIRS, length, D], which of them are valid)."""
     made = np.zeros((PAIRS, length, items[0].shape[1]), np.float32)
-    real = np.zeros((PAIRS, length), bool)
+    valid = np.zeros((PAIRS, length), bool)
     for i, item in enumerate(items):
-        made[i, : len(item)], real[i, : len(item)] = item, True
-    return made, real
+        made[i, : len(item)], valid[i, : len(item)] = item, True
+    return made, valid
 
 
 @jax.jit
 def _nearest(
-    x_BxTxD: jax.Array, x_real: jax.Array, y_BxTxD: jax.Array, y_real: jax.Array
+    x_BxTxD: jax.Array, x_valid: jax.Array, y_BxTxD: jax.Array, y_valid: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     s_BxTxT = jnp.einsum("BTD,BSD->BTS", x_BxTxD, y_BxTxD)
-    forward = jnp.where(y_real[:, None], s_BxTxT, -2).argmax(2)
-    return forward, jnp.where(x_real[:, :, None], s_BxTxT, -2).argmax(1)
+    forward = jnp.where(y_valid[:, None], s_BxTxT, -2).argmax(2)
+    return forward, jnp.where(x_valid[:, :, None], s_BxTxT, -2).argmax(1)

@@ -32,7 +32,7 @@ class Stream:
     length: int
 
     def __len__(self) -> int:
-        return self.shard.places // self.length
+        return self.shard.stream_length // self.length
 
     def rows(self, index: np.ndarray) -> Int[np.ndarray, "rows length"]:
         return self.shard.slices(np.asarray(index) * self.length, self.length)

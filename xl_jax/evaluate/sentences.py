@@ -10,7 +10,7 @@ import numpy as np
 from xl_jax.analysis.cka import cka as compare
 from xl_jax.analysis.procrustes import Map
 from xl_jax.analysis.record import Record
-from xl_jax.analysis.retrieval import Places, chance, retrieve
+from xl_jax.analysis.retrieval import Ranks, chance, retrieve
 from xl_jax.errors import InputError
 from xl_jax.evaluate import hits, items
 from xl_jax.evaluate.context import MODELS, Context
@@ -18,7 +18,7 @@ from xl_jax.evaluate.encoders import RANDOM
 from xl_jax.evaluate.maps import sentence_maps
 from xl_jax.evaluate.pairs import Pairs
 
-Found = tuple[int, Mapping[str, Any], tuple[Places, Places]]  # layer, extras, both directions
+Found = tuple[int, Mapping[str, Any], tuple[Ranks, Ranks]]  # layer, extras, both directions
 
 
 class Case(NamedTuple):

@@ -142,7 +142,7 @@ def text(report: Mapping[str, Any]) -> str:
             f"{name}: {x['bytes']:,} bytes read; lines changed or dropped: "
             f"{', '.join(found) or 'none'}"
         )
-        lines += [f"  {place}" for place in x["first"]]
+        lines += [f"  {where}" for where in x["first"]]
         if x["anchors"]:
             a = x["anchors"]
             lines.append(

@@ -15,8 +15,8 @@ from xl_jax.text.corpora import Corpus, assign_parts, open_corpora
 from xl_jax.tokens import sentencepiece_model, shards, vocabulary
 from xl_jax.tokens.vocabulary import Vocabulary
 
-PLACES = 4  # where each corpus is read,
-BYTES = 1 << 20  # so much at each
+SAMPLES = 4  # parts of each corpus that are read,
+BYTES = 1 << 20  # so much of each
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Sample:
     lines: list[str]
     documents: int
     bytes: int
-    whole: int  # bytes of the corpus, about
+    total: int  # bytes of the corpus, about
     seconds: float  # to read and clean the sample
 
     @property
     def scale(self) -> float:
         """How many such samples the corpus is."""
-        return max(1.0, self.whole / max(self.bytes, 1))
+        return max(1.0, self.total / max(self.bytes, 1))
 
 
 def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
     Returns:
       By language what its text is about (`bytes`, `documents`, `lines`) and becomes (`tokens`, of
       the splits it uses); in all, `seconds` and bytes of `disk` that the work takes, `kept`
-      afterwards. `pieces`: of the vocabulary that the sample gives, smaller than asked if the
+      afterwards. `pieces`: of the vocabulary that the sample gives, smaller than requested if the
       sample is too small (then there are fewer tokens in truth).
 
     Raises:
@@ -55,7 +55,7 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
     samples = {x: _read(config, x, corpus) for x, corpus in owners.items()}
     own = {x: sample for x, sample in samples.items() if not corpora[x].base}
     start = time.perf_counter()
-    asked, vocabulary = _vocabulary(config, own, corpora)
+    requested, vocabulary = _vocabulary(config, own, corpora)
     learned = sum(sum(map(len, s.lines)) for s in own.values())
     learning = (time.perf_counter() - start) * _learned(config, own) / max(learned, 1)
 
@@ -74,19 +74,19 @@ def estimate(config: Config, processes: int = 0) -> dict[str, Any]:
         if language in samples:
             measured = measured_share(config, corpus)
             passes_over += measured + config.clean.duplicates
-            chosen_from += measured * sample.whole
+            chosen_from += measured * sample.total
         work += sample.scale * (passes_over * sample.seconds + encoding * share * copies)
         lines = round(len(sample.lines) * sample.scale)
         disk += tokens * shards.smallest_dtype(vocabulary.size)().itemsize + 8 * lines * share
         languages[language] = {
-            "bytes": sample.whole,
+            "bytes": sample.total,
             "documents": round(sample.documents * sample.scale),
             "lines": lines,
             "tokens": tokens,
         }
     return {
         "languages": languages,
-        "pieces": asked.size,
+        "pieces": requested.size,
         "asked": config.vocab.size,
         "processes": processes,
         "seconds": learning + work / processes,
@@ -114,9 +114,9 @@ def text(plan: Mapping[str, Any]) -> str:
 
 
 def _read(config: Config, language: str, corpus: Corpus) -> Sample:
-    places, whole = corpus.source.parts(BYTES), corpus.source.size()
-    chosen = places[:: -(-len(places) // PLACES)]
-    all_of_it = len(chosen) == len(places)
+    parts, total = corpus.source.parts(BYTES), corpus.source.size()
+    chosen = parts[:: -(-len(parts) // SAMPLES)]
+    all_of_it = len(chosen) == len(parts)
     clean = Cleaner(config.clean, corpus.script, corpus.prose)
     counts: Counter[str] = Counter()
     lines: list[str] = []
@@ -126,7 +126,7 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
         before, here = counts["bytes"], 0
         for document in corpus.source.documents(part, counts):
             read = counts["bytes"] - before
-            if whole and here >= BYTES and read > here:  # the next block of an undivided part
+            if total and here >= BYTES and read > here:  # the next block of an undivided part
                 all_of_it = False
                 break
             here = read
@@ -136,28 +136,28 @@ def _read(config: Config, language: str, corpus: Corpus) -> Sample:
     seconds = time.perf_counter() - start
     if not lines:
         raise InputError(f"corpus of {language}, {corpus.spec!r}: no line of text")
-    return Sample(lines, documents, size, size if all_of_it else whole, seconds)
+    return Sample(lines, documents, size, size if all_of_it else total, seconds)
 
 
 def _vocabulary(
     config: Config, samples: Mapping[str, Sample], corpora: Mapping[str, Corpus]
 ) -> tuple[Vocab, Vocabulary]:
-    """The vocabulary asked for, or the largest of half, a quarter, ... its size that the samples
+    """The requested vocabulary, or the largest of half, a quarter, ... its size that the samples
     give."""
-    asked = config.vocab
+    requested = config.vocab
     while True:
         try:
-            return asked, vocabulary.train(
-                asked,
+            return requested, vocabulary.train(
+                requested,
                 {x: lambda x=x: samples[x].lines for x in samples},
                 {x: c.base or x for x, c in corpora.items()},
                 {x: c.shift for x, c in corpora.items() if c.base},
                 config.seed,
             )
         except InputError:
-            if asked.size < 32:
+            if requested.size < 32:
                 raise
-            asked = replace(asked, size=asked.size // 2, sizes="")
+            requested = replace(requested, size=requested.size // 2, sizes="")
 
 
 def _learned(config: Config, samples: Mapping[str, Sample]) -> float:

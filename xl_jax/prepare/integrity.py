@@ -22,7 +22,7 @@ WITHOUT_DIGEST = {DIGESTS, VERIFIED, SOURCE, REQUEST}
 
 
 def record(folder: Path) -> None:
-    """Writes the digests of the files that are there, which count as whole from now on."""
+    """Writes the digests of the files that are there, which count as intact from now on."""
     names = sorted(x.name for x in folder.iterdir() if x.is_file() and x.name[0] != ".")
     names = [x for x in names if x not in WITHOUT_DIGEST]
     stamps = _stamps(folder, names)
@@ -48,7 +48,7 @@ def damaged(folder: Path, full: bool = False) -> list[str]:
                 record(folder)
             return []
         raise InputError(
-            f"{folder} has no header.json: it is not whole; remove it, and it is prepared again"
+            f"{folder} has no header.json: it is not complete; remove it, and it is prepared again"
         )
     digests = _recorded(path)
     stamps, known = _stamps(folder, digests), {} if full else _verified(folder)
@@ -62,7 +62,7 @@ def damaged(folder: Path, full: bool = False) -> list[str]:
 
 
 def replace(folder: Path, made: Path, names: Iterable[str]) -> None:
-    """Moves the files `names` of the folder `made` to their places, if they are what was there.
+    """Moves the files `names` of the folder `made` into `folder`, if they equal the lost ones.
 
     Raises:
       InputError: one has another digest than the lost one.
@@ -83,11 +83,11 @@ def _recorded(path: Path) -> dict[str, str]:
     """The digests by name of the file."""
     found: Any = read_json(path)
     files: Any = found.get("files", "") if isinstance(found, dict) else ""
-    whole = isinstance(files, dict) and fingerprint(files, 64) == found.get("digest")
-    if not whole or any(Path(x).name != x for x in files):
+    intact = isinstance(files, dict) and fingerprint(files, 64) == found.get("digest")
+    if not intact or any(Path(x).name != x for x in files):
         raise InputError(
             f"{path} is damaged: remove {path.parent} to prepare the text again, or this file if "
-            "the others are known to be whole"
+            "the others are known to be intact"
         )
     return files
 

@@ -1,5 +1,4 @@
-"""What two languages have in common in a vocabulary: the paper's anchor points (section 2.3 of the
-reference), counted.
+"""What two languages have in common in a vocabulary: the paper's anchor points (section 4.2).
 
 A type is a row of the embedding table that occurs in a language's training text; it is shared where
 it occurs in both. Its kind is read from its string: digits, punctuation (symbols too), names (it

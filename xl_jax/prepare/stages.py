@@ -36,7 +36,7 @@ WORDS = 5_000_000  # characters of a text, about, whose words are counted for th
 
 @dataclass(frozen=True)
 class Work:
-    """A preparation: what is asked, and the folder where it is done. Sent to other processes."""
+    """A preparation: what is requested, and the folder where it is made. Sent to processes."""
 
     folder: Path
     created: str  # tells it from an earlier one in the same folder
@@ -97,7 +97,7 @@ class Opened:
         time. Counts what is read, and what is changed and dropped by reason.
 
         A split is HELDOUT, TEST or the number of a training part, see `corpora.splits`. Repeated
-        lines are dropped if the config says so, unless they are asked for.
+        lines are dropped if the config says so, unless they are requested.
         """
         corpus, data = self.corpora[language], self.config.data
         clean = Cleaner(self.config.clean, corpus.script, corpus.prose)
@@ -201,8 +201,8 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
 
     LANG.train, LANG.train@1, ... (copies, other words switched), LANG.heldout, LANG.test, and
     LANG.order for a twin's held-out lines: the position in the base's line of each token. Where
-    training text will be cut, LANG.PART.documents.npy gives each training document's random place
-    in 0..1 and its lines, float64[documents, 2].
+    training text will be cut, LANG.PART.documents.npy gives each training document's random
+    position in 0..1 and its lines, float64[documents, 2].
 
     Returns:
       `counts` of what was read, dropped and switched; `text`, the SHA-256 of the training lines;
@@ -213,7 +213,7 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
     own, switch = o.trains_on[language][0], o.switch(language)
     switches = len(switch) > 0
     counts: Counter[str] = Counter()
-    places, sizes = [np.zeros(0)], [0]
+    where, sizes = [np.zeros(0)], [0]
     seen: Counter[float] = Counter()  # equal documents have one position
 
     def number(document: Document) -> tuple[int, int]:
@@ -245,10 +245,10 @@ def encode(work: Work, language: str, index: int) -> dict[str, Any]:
             else:
                 copies[0].add(training)
             if o.config.data.tokens:
-                places.append(positions(training, b"tokens"))
+                where.append(positions(training, b"tokens"))
                 sizes += map(len, training)
     if o.config.data.tokens:
-        table = np.stack([np.concatenate(places), np.array(sizes[1:], float)], 1)
+        table = np.stack([np.concatenate(where), np.array(sizes[1:], float)], 1)
         write_array(_documents(folder, language, index), table)
     names = {HELDOUT: "heldout", TEST: "test"}
     return {
@@ -315,19 +315,19 @@ def _order(corpus: Corpus, index: int) -> Callable[[int, int], np.ndarray] | Non
 
 def cut(work: Work, language: str, copy: int, tokens: int) -> dict[str, int]:
     """Writes a training shard, or a copy of it, from its parts: in their order, the documents with
-    the lowest random places that have (in the first copy) at most so many tokens together."""
+    the lowest random positions that have (in the first copy) at most so many tokens together."""
     folder, name = work.folder / "parts", f"{language}.train"
     first = shards.read(folder, name)
-    place, lines, size = [], [], []  # of each document, by part
+    where, lines, size = [], [], []  # of each document, by part
     for index, part in enumerate(first.parts):
         table = np.load(_documents(folder, language, index))
-        place.append(table[:, 0])
+        where.append(table[:, 0])
         lines.append(table[:, 1].astype(np.int64))
         ends = np.concatenate([[0], np.cumsum(lines[-1])])
         size.append(np.diff(part.starts[ends] - ends))
-    by_place = np.argsort(np.concatenate(place), kind="stable")
-    kept = np.zeros(len(by_place), bool)
-    kept[by_place] = np.cumsum(np.concatenate(size)[by_place]) <= tokens
+    by_position = np.argsort(np.concatenate(where), kind="stable")
+    kept = np.zeros(len(by_position), bool)
+    kept[by_position] = np.cumsum(np.concatenate(size)[by_position]) <= tokens
 
     name = shards.copy_name(name, copy)
     edges = np.cumsum([0, *map(len, lines)])

@@ -91,8 +91,8 @@ class CodeSwitch:
         """
         pieces = self._split("\n".join(document))
         words = map(str.lower, pieces[1::2])
-        places = [2 * i + 1 for i, word in enumerate(words) if word in self._entries]
-        n_words, n = len(pieces) // 2, len(places)
+        at = [2 * i + 1 for i, word in enumerate(words) if word in self._entries]
+        n_words, n = len(pieces) // 2, len(at)
         counts["words"] += n_words
         counts["in_dictionary"] += n
         if not n:
@@ -104,10 +104,10 @@ class CodeSwitch:
         chosen = draws[1 : n + 1].argsort()[:wanted].tolist()
         counts["switched"] += len(chosen)
         for i in chosen:
-            word = pieces[places[i]]
+            word = pieces[at[i]]
             translations, shares = self._entries[word.lower()]
             translation = translations[bisect(shares, draws.item(n + 1 + i))]
-            _replace(pieces, places[i], _capitals_of(word, translation))
+            _replace(pieces, at[i], _capitals_of(word, translation))
         return "".join(pieces).split("\n")
 
     def _split(self, text: str) -> list[str]:
@@ -237,16 +237,16 @@ def _capitals_of(word: str, translation: str) -> str:
     return translation[0].upper() + translation[1:] if word[0].isupper() else translation
 
 
-def _replace(pieces: list[str], place: int, word: str) -> None:
-    """Puts a word at a place, and blanks around it if it meets another without one, unless both are
+def _replace(pieces: list[str], index: int, word: str) -> None:
+    """Puts a word at an index, with blanks around it if it meets another without, unless both are
     of scripts that have none: its tokens shall be those that it has in its own language."""
-    pieces[place] = word
-    for between, neighbour in ((place - 1, place - 2), (place + 1, place + 2)):
+    pieces[index] = word
+    for between, neighbour in ((index - 1, index - 2), (index + 1, index + 2)):
         if not pieces[between] and 0 <= neighbour < len(pieces):
             if not (_UNSPACED.search(word) and _UNSPACED.search(pieces[neighbour])):
                 pieces[between] = " "
 
 
-def _mark(text: str, place: int) -> bool:
+def _mark(text: str, index: int) -> bool:
     """Whether the character there, if any, belongs to the one before it."""
-    return place < len(text) and category(text[place]).startswith("M")
+    return index < len(text) and category(text[index]).startswith("M")

@@ -103,7 +103,7 @@ def open_corpora(specs: Mapping[str, str]) -> dict[str, Corpus]:
 
 
 def splits(
-    places: Float[np.ndarray, " n"], heldout: float, test: float, parts: int
+    positions: Float[np.ndarray, " n"], heldout: float, test: float, parts: int
 ) -> Int[np.ndarray, " n"]:
     """Where documents belong by their `documents.positions`: HELDOUT, TEST, or one of the training
     parts 0..parts-1.
@@ -112,8 +112,8 @@ def splits(
     corpus keeps its held-out documents; these do not depend on `parts`.
     """
     kept = heldout + test
-    part = np.minimum(((places - kept) / (1 - kept) * parts).astype(np.int64), parts - 1)
-    return np.where(places < heldout, HELDOUT, np.where(places < kept, TEST, part))
+    part = np.minimum(((positions - kept) / (1 - kept) * parts).astype(np.int64), parts - 1)
+    return np.where(positions < heldout, HELDOUT, np.where(positions < kept, TEST, part))
 
 
 def assign_parts(corpora: Mapping[str, Corpus]) -> dict[str, tuple[int, int]]:
@@ -133,7 +133,7 @@ class _Keys:
 
     def __init__(self, spec: str, tail: str) -> None:
         self._spec = spec
-        self._asked: list[str] = []
+        self._known: list[str] = []
         self._values: dict[str, str] = {}
         for item in filter(None, tail.split(",")):
             name, found, value = item.partition("=")
@@ -142,7 +142,7 @@ class _Keys:
             self._values[name] = value
 
     def text(self, name: str, default: str = "") -> str:
-        self._asked.append(name)
+        self._known.append(name)
         return self._values.pop(name, default)
 
     def choice(self, name: str, *known: str) -> str:
@@ -168,7 +168,7 @@ class _Keys:
 
     def finish(self) -> None:
         for name in self._values:
-            raise unknown(f"key in corpus {self._spec!r}", name, self._asked)
+            raise unknown(f"key in corpus {self._spec!r}", name, self._known)
 
 
 def _common(corpus: Corpus, keys: _Keys) -> Corpus:

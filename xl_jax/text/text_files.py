@@ -275,15 +275,15 @@ class _Reader:
 
     def drop(self, reason: str, number: int, why: str, stop: bool = True) -> None:
         """Counts a line of this block by its number in it, or raises."""
-        place = f"{self._path}: line {self._line + number + 1}"
+        where = f"{self._path}: line {self._line + number + 1}"
         if self._start:
-            place += f" after byte {self._start}"
+            where += f" after byte {self._start}"
         if self._stop and stop:
-            raise InputError(f"{place}: {why} (errors=drop leaves such lines out)")
+            raise InputError(f"{where}: {why} (errors=drop leaves such lines out)")
         self._counts[reason] += 1
         if reason not in self._named:
             self._named.add(reason)
-            self._counts[f"{reason} first in {place}"] = 1
+            self._counts[f"{reason} first in {where}"] = 1
 
     def _skip_line(self, end: int) -> int:
         """Reads to the end of a line, or over byte `end`; the number of bytes read."""

@@ -106,8 +106,10 @@ class Tfds(Examples):
 
     def __init__(self, spec: str, field: str = "", folder: str = "") -> None:
         super().__init__(spec, folder)
-        whole = self._builder.info.splits.values()
-        self._bytes = sum(s.num_bytes for s in whole) / max(sum(s.num_examples for s in whole), 1)
+        all_splits = self._builder.info.splits.values()
+        self._bytes = sum(s.num_bytes for s in all_splits) / max(
+            sum(s.num_examples for s in all_splits), 1
+        )
         self._feature = _text_feature(spec, self.features, field)
 
     def parts(self, size: int) -> list[Part]:
@@ -162,7 +164,7 @@ def _tfrecords(path: Any, skip: int, take: int) -> Iterator[bytes]:
 
 
 def _text_feature(spec: str, features: Any, field: str) -> str:
-    """The name that the asked feature has in a record."""
+    """The name that the requested feature has in a record."""
     from tensorflow_datasets.core.features import FeaturesDict, Text
 
     def texts(features: Any, prefix: str) -> list[str]:
@@ -206,10 +208,10 @@ def _missing(spec: str, name: Mapping[str, Any], folder: str) -> InputError:
     for module in ("text", "translate", "summarization"):  # older sets; not listed before
         importlib.import_module(f"tensorflow_datasets.{module}")
     sets = tensorflow_datasets.list_builders(with_community_datasets=False)
-    place = Path(folder) / name["name"]
-    if name["name"] not in sets and place.is_dir():
-        found = [x.name for x in place.iterdir() if x.is_dir() and x.name[0] != "."]
-        return unknown(f"config or version in {place}, of corpus", f"tfds:{spec}", found)
+    path = Path(folder) / name["name"]
+    if name["name"] not in sets and path.is_dir():
+        found = [x.name for x in path.iterdir() if x.is_dir() and x.name[0] != "."]
+        return unknown(f"config or version in {path}, of corpus", f"tfds:{spec}", found)
     if name["name"] not in sets:
         close = " or ".join(map(repr, near(name["name"], sets))) or "none has a name like it"
         return InputError(
@@ -224,10 +226,10 @@ def _missing(spec: str, name: Mapping[str, Any], folder: str) -> InputError:
     own = [x for x in metadata.get_all("Provides-Extra", []) if x == name["name"].replace("_", "-")]
     extras = ",".join(["tensorflow", *own])
     beam = issubclass(builder, tensorflow_datasets.core.BeamBasedBuilder)
-    asked = spec.removesuffix(f":{name['split']}") if name["split"] else spec
+    builder_name = spec.removesuffix(f":{name['split']}") if name["split"] else spec
     return InputError(
         f"corpus 'tfds:{spec}': not prepared in {folder}; to prepare it once: pip install "
         f'"tensorflow-datasets[{extras}]"{" apache-beam" * beam}; python -c "import '
-        f"tensorflow_datasets as t; t.builder('{asked}', data_dir='{folder}', "
+        f"tensorflow_datasets as t; t.builder('{builder_name}', data_dir='{folder}', "
         "file_format='array_record').download_and_prepare()\""
     )

@@ -1,5 +1,5 @@
 """What makes a twin differ from its base: the order of a line's tokens, and which pieces it renames
-(Dufter and Schuetze 2020; K et al. 2020; Deshpande et al. 2022; reference 6.1-6.4).
+(Dufter and Schuetze 2020; K et al. 2020; Deshpande et al. 2022).
 
 The two compose, and so does the choice of text. Token i of a twin's line is token `order[i]` of the
 base's line, renamed if its piece is `shifted`: the order is the gold word alignment.

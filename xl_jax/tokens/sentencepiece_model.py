@@ -46,8 +46,8 @@ def chosen(line: str, share: float, seed: int) -> bool:
 
 def choose(lines: Sequence[str], share: float, seed: int) -> list[str]:
     """The `chosen` ones of many lines, quicker."""
-    places = positions([[line] for line in lines], _choice(seed))
-    return list(itertools.compress(lines, (places < share) | (share >= 1)))
+    where = positions([[line] for line in lines], _choice(seed))
+    return list(itertools.compress(lines, (where < share) | (share >= 1)))
 
 
 def train_model(config: Vocab, size: int, lines: Iterator[str], whose: str) -> bytes:

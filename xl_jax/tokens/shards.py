@@ -31,31 +31,31 @@ TOKENS_AT_ONCE = 1 << 20
 class Part(NamedTuple):
     """Line i is `tokens[starts[i] : starts[i + 1] - 1]`; `</s>` follows it."""
 
-    tokens: np.ndarray  # uint16 or int32[places]
+    tokens: np.ndarray  # uint16 or int32[stream]
     starts: np.ndarray  # int64[lines + 1], from 0
 
 
 class Shard:
-    """Lines of tokens, without special ones, over all parts. A *place* counts tokens and the `</s>`
-    that close lines, from the start of the first part."""
+    """Lines of tokens, without special ones, over all parts. A *position* counts tokens and the
+    `</s>` that close lines, from the start of the first part."""
 
     def __init__(self, parts: Sequence[Part]):
         self.parts = tuple(parts)
         self.first_line = _edges([len(p.starts) - 1 for p in self.parts])
-        self.first_place = _edges([len(p.tokens) for p in self.parts])
+        self.first_position = _edges([len(p.tokens) for p in self.parts])
 
     def __len__(self) -> int:
         """Number of lines."""
         return int(self.first_line[-1])
 
     @property
-    def places(self) -> int:
+    def stream_length(self) -> int:
         """Number of tokens and of the `</s>` that close lines."""
-        return int(self.first_place[-1])
+        return int(self.first_position[-1])
 
     @property
     def n_tokens(self) -> int:
-        return self.places - len(self)
+        return self.stream_length - len(self)
 
     def line(self, i: int) -> Int[np.ndarray, " tokens"]:
         """The tokens of line i, int32.
@@ -106,26 +106,26 @@ class Shard:
             return self
         first, last = self.bounds(np.arange(n) * len(self) // n)
         starts = _edges(last - first + 1)
-        places = np.arange(starts[-1]) + np.repeat(first - starts[:-1], np.diff(starts))
-        return Shard([Part(self.slices(places, 1)[:, 0], starts)])
+        positions = np.arange(starts[-1]) + np.repeat(first - starts[:-1], np.diff(starts))
+        return Shard([Part(self.slices(positions, 1)[:, 0], starts)])
 
     def bounds(
         self, index: Int[np.ndarray, " n"]
     ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Places of the first token of lines `index`, and of the `</s>` after the last one."""
+        """Positions of the first token of lines `index`, and of the `</s>` after the last one."""
         first, last = np.empty((2, len(index)), np.int64)
         for p, here in _by_part(self.first_line, index):
             i = index[here] - self.first_line[p]
-            starts, offset = self.parts[p].starts, self.first_place[p]
+            starts, offset = self.parts[p].starts, self.first_position[p]
             first[here], last[here] = starts[i] + offset, starts[i + 1] + (offset - 1)
         return first, last
 
     def slices(self, first: Int[np.ndarray, " n"], length: int) -> Int[np.ndarray, "n length"]:
-        """`length` places from each of `first` on, int32; `<pad>` beyond the end of the text."""
+        """`length` positions from each of `first` on, int32; `<pad>` beyond the end of the text."""
         rows = np.full((len(first), length), PAD, np.int32)
-        for p, here in _by_part(self.first_place, first):
+        for p, here in _by_part(self.first_position, first):
             tokens = self.parts[p].tokens
-            start = first[here] - self.first_place[p]
+            start = first[here] - self.first_position[p]
             inside = start + length <= len(tokens)
             if not inside.all():
                 for row in here[~inside]:
@@ -136,17 +136,17 @@ class Shard:
         return rows
 
     def expect_random_reads(self) -> None:
-        """Tells the system that neighbours of what is read will not be asked for. On a cold disk it
+        """Tells the system that windows will be read in random order. On a cold disk it
         then fetches 4 KB a window instead of 128, at twice the windows/s; reading in order from a
         cold disk gets slower."""
         for mapped in (each for part in self.parts for each in part):
             _advise(mapped, mmap.MADV_RANDOM)
 
-    def _across(self, place: int, row: np.ndarray) -> None:
+    def _across(self, position: int, row: np.ndarray) -> None:
         """Fills a row that goes on in the next part, or ends with the text."""
         done = 0
-        for (tokens, _), begin in zip(self.parts, self.first_place, strict=False):
-            start = place + done - int(begin)
+        for (tokens, _), begin in zip(self.parts, self.first_position, strict=False):
+            start = position + done - int(begin)
             if 0 <= start < len(tokens) and done < len(row):
                 found = tokens[start : start + len(row) - done]
                 row[done : done + len(found)] = found
@@ -190,7 +190,7 @@ def of_lines(lines: Iterable[np.ndarray]) -> Shard:
 class Writer:
     """Writes one part, many lines at once as they come, for use in a `with`.
 
-    A process that is killed leaves at most a `.*.tmp` file behind: the part is whole or not there.
+    A process that is killed leaves at most a `.*.tmp` file: the part is complete or not there.
     """
 
     def __init__(self, folder: Path, name: str, part: int = 0, dtype: DTypeLike = np.int32):
@@ -208,7 +208,7 @@ class Writer:
         """Raises OverflowError: a token that the part's type cannot hold."""
         self.add_stream(_closed(lines), [len(line) + 1 for line in lines])
 
-    def add_stream(self, stream: Int[np.ndarray, " places"], lengths: Sequence[int]) -> None:
+    def add_stream(self, stream: Int[np.ndarray, " stream"], lengths: Sequence[int]) -> None:
         """The same for lines one after the other, each closed by `</s>`, which its length counts.
 
         Raises:

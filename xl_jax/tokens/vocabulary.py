@@ -98,11 +98,11 @@ class Vocabulary:
         Raises:
           InputError: the number is none of the language's.
         """
-        place = np.flatnonzero(self.ids[language] == number)
-        if not len(place):
+        found = np.flatnonzero(self.ids[language] == number)
+        if not len(found):
             raise InputError(f"row {number} of the vocabulary is no piece of {language}")
         opened = processor(self.models[language])
-        return opened.id_to_piece(int(place[0]))
+        return opened.id_to_piece(int(found[0]))
 
     def save(self, folder: Path) -> None:
         """Writes one .model file a SentencePiece model, then vocab.json."""
@@ -164,10 +164,10 @@ def load(folder: Path) -> Vocabulary:
     try:
         record = json.loads(text)
         body = {name: value for name, value in record.items() if name != "digest"}
-        whole = record["digest"] == fingerprint(body, 64, sort_keys=False)
+        intact = record["digest"] == fingerprint(body, 64, sort_keys=False)
     except (ValueError, KeyError, AttributeError):
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         raise InputError(f"{path}: changed since it was written (digests differ)")
     files = {name: _read(folder / name) for name in record["models"]}
     for name, content in files.items():
@@ -283,13 +283,13 @@ def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
     """Pieces of each language's own model; InputError where `vocab.sizes` asks for another's."""
     own = [x for x, base in bases.items() if x == base]
     sizes = dict.fromkeys(own, config.size)
-    asked = pairs("vocab.sizes", config.sizes)
-    if asked and config.mode == "joint":
+    requested = pairs("vocab.sizes", config.sizes)
+    if requested and config.mode == "joint":
         raise InputError(
             f"vocab.sizes = {config.sizes!r}: a joint vocabulary has one model, its size is "
             "vocab.size"
         )
-    for language, size in asked.items():
+    for language, size in requested.items():
         if language not in own:
             raise unknown("language with a model of its own in vocab.sizes", language, own)
         sizes[language] = int(size)
@@ -328,4 +328,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, the vocabulary is not whole") from error
+        raise InputError(f"{path}: no such file, the vocabulary is not complete") from error

@@ -34,7 +34,7 @@ class Encoder:
         self._by_word = _merges_within_words(self._processor)
         self._forget()
 
-    def __call__(self, lines: Sequence[str]) -> tuple[Int32[np.ndarray, " places"], list[int]]:
+    def __call__(self, lines: Sequence[str]) -> tuple[Int32[np.ndarray, " stream"], list[int]]:
         """The stream, and the lines' lengths in it, `</s>` included."""
         words = (" \n ".join(lines) + " \n").split(" ") if self._by_word else []
         if len(words) * LONG_WORD < sum(map(len, lines)) or words.count("\n") != len(lines):
