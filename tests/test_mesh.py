@@ -22,7 +22,7 @@ DEEP = (("mlm/bias", ("tensor", "fsdp")), (".*", ()))
 @pytest.mark.parametrize(
     ("mesh", "message"),
     [
-        (Mesh(data=16), "mesh data 16 x fsdp 1 x tensor 1 needs 16 devices; there are 8"),
+        (Mesh(data=16), "mesh.data = 16, mesh.fsdp = 1, .* 16 devices are needed, there are 8"),
         (Mesh(data=4), "batch.slots = 2 is not a multiple of mesh.data = 4"),
         (Mesh(fsdp=8), "batch.rows = 4 is not a multiple of mesh.fsdp = 8"),
         (Mesh(tensor=4), "key/bias: a dimension of 2 is not a multiple of mesh.tensor = 4"),
@@ -42,7 +42,7 @@ def test_more_processes_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 4)
     with pytest.raises(InputError, match="4 processes are more than .* batch.slots = 2"):
         make_mesh(toy.config(mesh=Mesh(data=2, fsdp=4)))
-    with pytest.raises(InputError, match="uses 2 of 8 devices: several processes have to use all"):
+    with pytest.raises(InputError, match="have to use all devices, these are 2 of 8"):
         make_mesh(toy.config(mesh=Mesh(data=2)))
 
 

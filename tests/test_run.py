@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -300,15 +301,22 @@ def config_file(tmp: Path, config: Config) -> Path:
 
 
 def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Path) -> None:
+    """While one trains, another may measure, but not train."""
     flags = (f"--config={config_file(tmp_path, small(place))}", f"--workdir={tmp_path / 'run'}")
-    long = ("--config.steps=4000", "--config.log_every=2", "--config.checkpoint_every=4000")
-    long += ("--config.eval_every=4000",)
+    long = ("--config.steps=4000000", "--config.log_every=2", "--config.checkpoint_every=1000")
+    long += ("--config.eval_every=4000000",)
     process = subprocess.Popen(
         [sys.executable, "train.py", *flags, *long], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    while not (metrics.exists() and metrics.stat().st_size):  # wait for the first step
+    while not list((tmp_path / "run").glob("checkpoints/*000")):  # wait for the first one
         assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.1)
+    second = command("train.py", *flags, *long)
+    assert second.returncode == 2 and second.stderr.count("\n") == 1, second.stderr
+    assert f"process {process.pid} on " in second.stderr and "trains this run" in second.stderr
+    beside = command("eval.py", *flags[1:], "--task=perplexity")
+    assert beside.returncode == 0 and "held-out perplexity" in beside.stdout, beside.stderr
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130 and b"saved; the same command continues" in errors
@@ -331,7 +339,10 @@ def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Pat
         (["--config.model.heads=5"], "model.heads = 5 does not divide model.width = 32"),
         (["--config.sharing=sep_l9"], "rule 'layer_9/.*' matches no parameter; near names: layer_"),
         (["--config.vocab.mode=local"], "embed/token is shared: make it private"),
-        (["--config.mesh.data=2"], "mesh data 2 x fsdp 1 x tensor 1 needs 2 devices; there are 1"),
+        (
+            ["--config.mesh.data=2"],
+            "mesh.data = 2, mesh.fsdp = 1, mesh.tensor = 1: 2 devices are",
+        ),
         (["--processes=here"], "--processes=here: not auto, nor HOST:PORT,NUMBER,ALL"),
         (["--config.model.positions=16"], "data.length = 32 is beyond model.positions = 16"),
     ],

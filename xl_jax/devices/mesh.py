@@ -28,12 +28,12 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     devices = jax.devices() if devices is None else devices
     need = int(np.prod(sizes))
-    text = "mesh " + " x ".join(f"{a} {n}" for a, n in zip(AXES, sizes, strict=True))
+    text = ", ".join(f"mesh.{a} = {n}" for a, n in zip(AXES, sizes, strict=True))
     if need > len(devices):
-        raise InputError(f"{text} needs {need} devices; there are {len(devices)}")
+        raise InputError(f"{text}: {need} devices are needed, there are {len(devices)}")
     if jax.process_count() > 1 and need < len(devices):
         raise InputError(
-            f"{text} uses {need} of {len(devices)} devices: several processes have to use all"
+            f"{text}: several processes have to use all devices, these are {need} of {len(devices)}"
         )
     if jax.process_count() > config.batch.slots:
         raise InputError(

@@ -64,7 +64,7 @@ class ResultStore:
         """
         found = None
         if (folder / "model").exists():
-            checkpoints = Checkpoints(folder / "model", keep=1, log=self.log)
+            checkpoints = Checkpoints(folder / "model", keep=1, log=self.log, read_only=True)
             try:
                 found = checkpoints.restore(like)
             except InputError as error:
