@@ -33,7 +33,10 @@ def test_perplexity_is_that_of_numpy() -> None:
     run = object.__new__(Run)  # of which no file is needed
     vars(run).update(folder=Path("."), config=c, model=model, data=data)
     params = jax.tree.map(lambda x: x + 0.1 * random.standard_normal(x.shape), model.init())
-    found = Heldout(run).perplexities(jax.tree.map(lambda x: x.astype("float32"), params))
+    params = jax.tree.map(lambda x: x.astype("float32"), params)
+    found = Heldout(run).perplexities(params)
+    assert Heldout(run).sums(params, "en")[:, 1].tolist() == [2, 1, 2, 1]
+    assert Heldout(run, 2).sums(params, "en")[:, 1].tolist() == [2, 2]  # rows from everywhere
 
     for language, name in enumerate(c.languages):
         rows = np.full((4, toy.LENGTH), PAD, np.int32)

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -78,13 +79,14 @@ def one_line_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.filename is None or error.strerror is None:
-            raise
-        _fail(f"error: {error.filename}: {error.strerror}", 1)
+        where = "" if error.filename is None else f"{error.filename}: "
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        more = "; the same command continues when there is room" if full else ""
+        _fail(f"error: {where}{error.strerror or error}{more}", 1)
     except Stopped as stop:
         _fail(str(stop), stop.code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted; the same command continues", 130)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -136,7 +138,7 @@ def _flags() -> list[str]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Stopped("terminated", 143)
+    raise Stopped("terminated; the same command continues", 143)
 
 
 def _fail(message: str, code: int) -> None:

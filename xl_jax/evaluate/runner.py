@@ -9,7 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from xl_jax.analysis import record
+from xl_jax.analysis.bootstrap import interval, resample
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import TASKS as TRANSFER
@@ -19,19 +22,27 @@ from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
 from xl_jax.evaluate.words import induction
 from xl_jax.json_files import fingerprint, plain
-from xl_jax.pretrain.heldout import Heldout
+from xl_jax.pretrain.heldout import AFTERWARDS, Heldout
+from xl_jax.pretrain.heldout import perplexity as heldout_perplexity
 from xl_jax.runs.run_directory import Run
 
 
 def perplexity(context: Context) -> Iterator[Record]:
-    """Held-out perplexity of each language beside unigram and bigram counts."""
+    """Held-out perplexity of each language, with its interval over rows, beside unigram and bigram
+    counts."""
     run, step, params = context.run, context.source.step, context.source.params
-    heldout = Heldout(run)
-    for language, value in heldout.perplexities(params).items():
+    heldout = Heldout(run, AFTERWARDS)
+    for language in run.config.languages:
+        sums = heldout.sums(params, language)
+        totals = resample(sums, seed=0)
+        low, high = interval(np.exp(totals[:, 0] / totals[:, 1]))
         yield Record(
             "perplexity",
-            value,
+            heldout_perplexity(sums),
             language,
+            low=float(low),
+            high=float(high),
+            n=len(sums),
             seed=run.config.seed,
             step=step,
             extras=heldout.baselines(params, language),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float
 
 from xl_jax.batches.windows import make_windows
 from xl_jax.model.masking import MaskedRows
@@ -16,25 +17,29 @@ from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import make_heldout
 
 ROWS = 64  # in a batch
+WHILE_TRAINING, AFTERWARDS = 1024, 8192  # rows of a language
 
 
 class Heldout:
-    """The held-out rows of a run and its compiled loss. Positions and rows never change."""
+    """Up to `most_rows` held-out rows of each language, from everywhere in its text, and the
+    compiled loss. Rows and predicted positions never change."""
 
-    def __init__(self, run: Run, most_rows: int = 1024, mesh: Mesh | None = None):
+    def __init__(self, run: Run, most_rows: int = WHILE_TRAINING, mesh: Mesh | None = None):
         self.run, self.most_rows = run, most_rows
         self.losses = make_heldout(run.model, mesh)
 
     def perplexities(self, params: Any) -> dict[str, float]:
-        """exp(mean loss of the predicted tokens) by language, every one shown as the mask."""
-        return {x: float(np.exp(self._mean(params, x))) for x in self.run.config.languages}
+        """Perplexity of each language, see `perplexity`."""
+        return {x: perplexity(self.sums(params, x)) for x in self.run.config.languages}
 
-    def _mean(self, params: Any, language: str) -> float:
-        total = count = 0.0
+    def sums(self, params: Any, language: str) -> Float[np.ndarray, "rows 2"]:
+        """(sum of cross-entropies in nats, number of predicted tokens) of every row. The model sees
+        the mask symbol in place of each token that it has to predict."""
+        found = []
         for _, losses, rows in self._scored(params, language):
-            total += float(losses.sum())
-            count += float(rows.weights.sum())
-        return total / count
+            found.append(np.stack([losses.sum(1), rows.weights.sum(1)], axis=1))
+        sums = np.concatenate(found).astype(np.float64)
+        return sums[sums[:, 1] > 0]  # the last batch is padded
 
     def baselines(self, params: Any, language: str) -> dict[str, float]:
         """Perplexities of unigrams and bigrams of the training text at the same positions."""
@@ -64,10 +69,17 @@ class Heldout:
         c = self.run.config
         windows = make_windows(c.data.windows, self.run.data.heldout[language], c.data.length)
         n = min(len(windows), self.most_rows)
+        spread = np.arange(n) * len(windows) // n
         choice = key(0, Purpose.HELDOUT_MASKING)
         number = jnp.int32(self.run.language(language))
         for first in range(0, n, ROWS):
-            tokens = windows.rows(np.arange(first, min(first + ROWS, n)))
+            tokens = windows.rows(spread[first : first + ROWS])
             tokens = np.pad(tokens, ((0, ROWS - len(tokens)), (0, 0)))
             batch_choice = jax.random.fold_in(choice, first)
             yield tokens, *self.losses(params, tokens, number, batch_choice)
+
+
+def perplexity(sums: Float[np.ndarray, "rows 2"]) -> float:
+    """exp of the mean cross-entropy over all predicted tokens, of the sums by row."""
+    loss, tokens = sums.sum(0)
+    return float(np.exp(loss / tokens))
