@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 def prefetch(make: Callable[[int], T], items: Iterable[int], ahead: int = 2) -> Iterator[T]:
-    """`make(item)` for each item in order, up to `ahead` of them made before they are asked for.
+    """`make(item)` for each item in order, up to `ahead` of them made before they are needed.
 
-    An error of `make` is raised where its result is asked for. Closing early drops what has not
+    An error of `make` is raised where its result is needed. Closing early drops what has not
     begun and waits for the item that is being made.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")

@@ -17,7 +17,7 @@ from xl_jax.errors import InputError
 from xl_jax.rng import Purpose, generator
 
 STEPS_AT_ONCE = 1024  # of which the languages are drawn together
-ROWS_AT_ONCE = 4096  # whose places in the text are looked up together
+ROWS_AT_ONCE = 4096  # whose positions in the text are looked up together
 ALL = slice(None)
 
 
@@ -58,13 +58,13 @@ class Epochs:
     def _find_block(self, block: int) -> Int[np.ndarray, "2 positions"]:
         """(number of the copy, row of it) at `ROWS_AT_ONCE` positions."""
         position = np.arange(block * ROWS_AT_ONCE, (block + 1) * ROWS_AT_ONCE)
-        cycle, place = np.divmod(position, self.ends[-1])
-        number = np.searchsorted(self.ends, place, side="right")
-        index = np.empty_like(place)
+        cycle, within_cycle = np.divmod(position, self.ends[-1])
+        number = np.searchsorted(self.ends, within_cycle, side="right")
+        index = np.empty_like(within_cycle)
         for c in set(number.tolist()):
             here, n = number == c, len(self.copies[c])
             epoch = cycle[here] * len(self.copies) + c
-            index[here] = shuffled(place[here] - (self.ends[c] - n), n, epoch, self.keys)
+            index[here] = shuffled(within_cycle[here] - (self.ends[c] - n), n, epoch, self.keys)
         return np.stack([number, index])
 
 
@@ -146,7 +146,7 @@ class Batches:
         chunks = range(first // STEPS_AT_ONCE, (first + n - 1) // STEPS_AT_ONCE + 1)
         draws = zip(*map(self._chunk, chunks), strict=True)
         begin = first - chunks.start * STEPS_AT_ONCE
-        language, turn = (
+        language, earlier = (
             np.concatenate(x)[begin : begin + n].reshape(n, c.accum, c.slots)[:, :, slots]
             for x in draws
         )
@@ -154,7 +154,7 @@ class Batches:
         tokens = np.empty((*language.shape, len(row), self.length), np.int32)
         for i, epochs in enumerate(self.epochs):
             here = language == i
-            position = turn[here][:, None] * c.rows + row
+            position = earlier[here][:, None] * c.rows + row
             if position.size:
                 tokens[here] = epochs.rows(position.ravel()).reshape(*position.shape, -1)
         return Step(tokens, language)
@@ -169,11 +169,11 @@ class Batches:
             drawn = np.bincount(self._languages(k).ravel(), minlength=len(self.epochs))
             self.before[k + 1] = self.before[k] + drawn
         language = self._languages(chunk)
-        turn = np.empty(language.shape, np.int64)
+        earlier = np.empty(language.shape, np.int64)
         for i, before in enumerate(self.before[chunk]):
             here = language == i
-            turn[here] = before + np.arange(here.sum())
-        return language, turn
+            earlier[here] = before + np.arange(here.sum())
+        return language, earlier
 
     def _languages(self, chunk: int) -> Int[np.ndarray, "steps slots"]:
         """Drawn languages of all slots, accum * slots of them, in the steps of a chunk."""

@@ -22,8 +22,8 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """The mesh of `config.mesh` over `devices` (default: the first ones of all processes').
 
     Raises:
-      InputError: fewer devices than asked, a step that the mesh does not divide, or a backend that
-        lacks what the model asks for.
+      InputError: fewer devices than the mesh needs, a step that the mesh does not divide, or a
+        backend that lacks what the model needs.
     """
     sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     devices = jax.devices() if devices is None else devices
@@ -82,8 +82,8 @@ def everywhere(mesh: Mesh) -> NamedSharding:
 
 
 def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
-    """The sharding of every stacked leaf [variants, ...], by `config.Mesh.rules`. Variants are
-    never divided: languages stay in one place.
+    """The sharding of every stacked leaf [variants, ...], by `config.Mesh.rules`. The axis of
+    variants is never divided.
 
     Raises:
       InputError: rules that do not fit, an unknown axis, a dimension that its axis does not divide.

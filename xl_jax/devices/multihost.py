@@ -18,11 +18,11 @@ T = TypeVar("T")
 DAY = 24 * 60 * 60 * 1000  # milliseconds
 
 
-def start(asked: str | None, cache: str | None = None) -> None:
+def start(processes: str | None, cache: str | None = None) -> None:
     """Joins the other processes, before JAX is used for anything else.
 
     Args:
-      asked: "HOST:PORT,NUMBER,ALL" (where process 0 listens, this process, how many there are),
+      processes: "HOST:PORT,NUMBER,ALL" (where process 0 listens, this process, how many there are),
         "auto" (JAX finds out), or None: what the environment says, see `detect`.
       cache: a folder for compiled programs; a later start takes them from there.
 
@@ -31,25 +31,27 @@ def start(asked: str | None, cache: str | None = None) -> None:
     """
     if cache:
         jax.config.update("jax_compilation_cache_dir", cache)
-    arguments = detect(os.environ) if asked is None else parse(asked)
+    arguments = detect(os.environ) if processes is None else parse(processes)
     if arguments is None:
         return
     try:
         jax.distributed.initialize(**arguments)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"--processes={asked or 'auto'}: {' '.join(str(error).split())}"
+            f"--processes={processes or 'auto'}: {' '.join(str(error).split())}"
         ) from error
 
 
-def parse(asked: str) -> dict[str, Any]:
+def parse(processes: str) -> dict[str, Any]:
     """Arguments of `jax.distributed.initialize`; for "auto" there are none."""
-    if asked == "auto":
+    if processes == "auto":
         return {}
-    address, *numbers = asked.split(",")
+    address, *numbers = processes.split(",")
     good = len(numbers) == 2 and all(x.isdecimal() for x in numbers) and ":" in address
     if not good or not int(numbers[0]) < int(numbers[1]):
-        raise InputError(f"--processes={asked}: not auto, nor HOST:PORT,NUMBER,ALL (NUMBER < ALL)")
+        raise InputError(
+            f"--processes={processes}: not auto, nor HOST:PORT,NUMBER,ALL (NUMBER < ALL)"
+        )
     number, every = map(int, numbers)
     return {"coordinator_address": address, "process_id": number, "num_processes": every}
 

@@ -240,7 +240,7 @@ def _kind(x: Any) -> str:
 
 def leaf_digests(tree: Any) -> dict[str, str]:
     """A digest of every leaf, by path: type, shape, and two 32-bit sums over its bits, each element
-    weighted by an odd number of its place. Computed on the devices that hold the leaf, the same
+    weighted by an odd number of its position. Computed on the devices that hold the leaf, the same
     whatever the mesh. Any single damaged element is found for certain, more with all but 2^-64.
     """
     leaves = jax.tree.leaves(tree)
@@ -259,12 +259,12 @@ def _sums(leaves: list[jax.Array]) -> list[jax.Array]:
 def _weighted_sums(x: jax.Array) -> jax.Array:
     unsigned = jnp.dtype(f"uint{8 * x.dtype.itemsize}")
     bits = jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32)
-    place = jnp.zeros(x.shape, jnp.uint32)
+    position = jnp.zeros(x.shape, jnp.uint32)
     for axis, size in enumerate(x.shape):
-        place = place * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+        position = position * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     sums = []
     for first, second in ((0x9E3779B1, 0x85EBCA77), (0xC2B2AE3D, 0x27D4EB2F)):
-        weight = (place + np.uint32(1)) * np.uint32(first)
+        weight = (position + np.uint32(1)) * np.uint32(first)
         weight = (weight ^ (weight >> np.uint32(15))) * np.uint32(second) | np.uint32(1)
         sums.append(jnp.sum(bits * weight, dtype=jnp.uint32))
     return jnp.stack(sums)

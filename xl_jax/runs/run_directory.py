@@ -1,4 +1,4 @@
-"""The run directory: what a run was asked, its tokens, its checkpoints, its results.
+"""The run directory: a run's config, its tokens, its checkpoints, its results.
 
 config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.png
 """
@@ -110,10 +110,10 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
         trains it; it cannot be written; or bad input.
     """
     path = folder / "config.json"
-    asked = to_dict(config)
+    requested = to_dict(config)
     if path.exists():
         old = from_dict(read_json(path))  # with defaults of new fields
-        lines = difference(_slots(to_dict(old)), _slots(asked))
+        lines = difference(_slots(to_dict(old)), _slots(requested))
         lines = [x for x in lines if not RESUMABLE_FIELDS.match(x)]
         if _extends(old, config):
             lines = [x for x in lines if not x.startswith("steps:")]
@@ -130,7 +130,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
         lock.check(folder)
         run = _open(folder, config, log)
         if is_first():
-            write_json(path, asked)
+            write_json(path, requested)
         return run
 
     return first_alone(open_it, f"preparing {folder}")
