@@ -18,7 +18,7 @@ from xl_jax.finetune.model import NEW
 from xl_jax.finetune.request import resolved, test_specs
 from xl_jax.finetune.trainer import Tuner
 from xl_jax.finetune.transfer import Transfer, groups
-from xl_jax.runs import run_directory
+from xl_jax.runs import lock, run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 from xl_jax.runs.interrupt import CtrlC, Interrupted
 from xl_jax.runs.run_directory import Run
@@ -138,6 +138,16 @@ def test_finished_settings_are_never_trained_again(
         Transfer(run, dataclasses.replace(tuning, seeds=(0, 1, 2)), log=log).run_all()
     assert said[-1] == "4 of 6 settings are trained already"
     Transfer(run, tuning, log=log).run_all()  # as it was, for the other tests
+
+
+def test_one_process_at_a_time_fine_tunes_a_run_on_a_task(
+    done: tuple[Transfer, list[str]],
+) -> None:
+    made, _ = done
+    with lock.training(made.folder):
+        with pytest.raises(InputError, match="eval/ner: .* trains this run; wait for it"):
+            made.run_all()
+    made.run_all()
 
 
 def test_two_test_sets_of_a_language_stand_side_by_side(
@@ -355,6 +365,8 @@ def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
 def test_test_data_on_the_command_line(run: Run) -> None:
     assert test_specs(run, ["files:x.{language}"]) == "files:x.{language}"
     assert test_specs(run, ["a=files:x", "b=tfds:y:test"]) == {"a": "files:x", "b": "tfds:y:test"}
+    with pytest.raises(InputError, match="names a language twice: a=files:x, a=files:y"):
+        test_specs(run, ["a=files:x", "a=files:y"])
     with pytest.raises(InputError, match="not LANGUAGE=SPEC"):
         test_specs(run, ["files:x", "files:y"])
     with pytest.raises(InputError, match="unknown language in .* 'zh': known: a, b"):

@@ -64,4 +64,7 @@ def test_specs(run: Run, given: Sequence[str]) -> str | dict[str, str]:
         if not found or ":" in language:
             raise InputError(f"--data.test={value}: not LANGUAGE=SPEC, nor one SPEC alone")
         run.language(language)
-    return {language: spec for language, _, spec in pairs}
+    named = {language: spec for language, _, spec in pairs}
+    if len(named) < len(pairs):
+        raise InputError(f"--data.test names a language twice: {', '.join(given)}")
+    return named

@@ -30,6 +30,7 @@ from xl_jax.finetune.request import resolved
 from xl_jax.finetune.results import ResultStore
 from xl_jax.finetune.trainer import Fit, Tuner, fit_all
 from xl_jax.json_files import fingerprint, read_json, write_json
+from xl_jax.runs import lock
 from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.step import init_state
@@ -81,17 +82,20 @@ class Transfer:
         """Trains and scores what is not there yet, and writes eval/TASK.json.
 
         Raises:
+          InputError: another process fine-tunes this run on this task.
           Interrupted: on Ctrl-C or SIGTERM, after saving.
           FloatingPointError: a loss is not finite.
         """
         settings = self.tuning.settings
-        new = [setting for setting in settings if not self._score_kept(setting)]
-        if len(new) < len(settings):
-            done = len(settings) - len(new)
-            self.log(f"{done} of {len(settings)} settings are trained already")
-        if new:
-            self._train(new)
-        self._write_records()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock.training(self.folder):
+            new = [setting for setting in settings if not self._score_kept(setting)]
+            if len(new) < len(settings):
+                done = len(settings) - len(new)
+                self.log(f"{done} of {len(settings)} settings are trained already")
+            if new:
+                self._train(new)
+            self._write_records()
 
     def records(self) -> list[Record]:
         """The records of this request alone."""
@@ -143,7 +147,6 @@ class Transfer:
         t = self.tuning
         n = len(self.data.train.items)
         examples = t.epochs * sum(s.batch * steps_of(n, s.batch, t.epoch_size) for s in settings)
-        self.folder.mkdir(parents=True, exist_ok=True)
         with Tracker(self.folder, 0, examples, unit="example") as tracker:
             for group in groups(settings, t.parallel):
                 source = self.views(group[0].encoder)[t.source]
