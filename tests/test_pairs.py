@@ -65,3 +65,30 @@ def test_word_pairs_from_a_dictionary(tmp_path: Path, two: Prepared) -> None:
     (tmp_path / "d.txt").write_text("la mi\nla so re\n")
     with pytest.raises(InputError, match=r"d.txt:2: 3 columns, expected two"):
         dictionary_file(two, "a", "b", str(tmp_path / "d.txt"))
+
+
+def test_sentence_pairs_come_from_two_files_or_from_columns(tmp_path: Path) -> None:
+    (tmp_path / "x.en").write_text("one\n\nthree\n")
+    (tmp_path / "x.fr").write_text("un\ndeux\ntrois\n")
+    two = f"{tmp_path}/x.en,{tmp_path}/x.fr"
+    expected = [("one", "un"), ("", "deux"), ("three", "trois")]
+    assert read_pairs(two, "en", "fr") == expected
+    named, plain = tmp_path / "named.tsv", tmp_path / "plain.tsv"
+    named.write_text("ru\tfr\ten\nodin\tun\tone\n")
+    plain.write_text("one\tun\n")
+    assert read_pairs(str(named), "en", "fr") == [("one", "un")]
+    named.write_text("\ufeffen\tru\tfr\none\todin\tun\n")  # some editors begin a file so
+    assert read_pairs(str(named), "en", "fr") == [("one", "un")]
+    packed = tmp_path / "named.tsv.gz"
+    packed.write_bytes(gzip.compress(named.read_bytes()))
+    assert read_pairs(str(packed), "en", "fr") == [("one", "un")]
+    assert read_pairs(str(plain), "en", "fr") == [("one", "un")]
+    assert read_pairs(f"{two};{plain}", "en", "fr") == [*expected, ("one", "un")]
+    plain.write_text("one\tun\ntwo\n")
+    with pytest.raises(InputError, match="plain.tsv:2: 1 columns, need 2"):
+        read_pairs(str(plain), "en", "fr")
+    (tmp_path / "x.fr").write_text("un\n")
+    with pytest.raises(InputError, match="x.en has 3 lines, .*x.fr 1"):
+        read_pairs(two, "en", "fr")
+    with pytest.raises(InputError, match="expected SOURCE_FILE,TARGET_FILE or one FILE.tsv"):
+        read_pairs("only.txt", "en", "fr")
