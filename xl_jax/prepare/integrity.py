@@ -23,8 +23,7 @@ WITHOUT_DIGEST = {DIGESTS, VERIFIED, SOURCE, REQUEST}
 
 def record(folder: Path) -> None:
     """Writes the digests of the files that are there, which count as intact from now on."""
-    names = sorted(x.name for x in folder.iterdir() if x.is_file() and x.name[0] != ".")
-    names = [x for x in names if x not in WITHOUT_DIGEST]
+    names = _files(folder)
     stamps = _stamps(folder, names)
     digests = _digests(folder, names)
     write_json(folder / DIGESTS, {"files": digests, "digest": fingerprint(digests, 64)})
@@ -33,26 +32,32 @@ def record(folder: Path) -> None:
 
 def damaged(folder: Path, full: bool = False) -> list[str]:
     """Names of the files that are missing or not as they were written. A corpus without digests,
-    of an earlier version, gets them.
+    of an earlier version, gets them; lost digests are made again if no file has changed since the
+    last verification.
 
     Args:
       full: read every file, also those whose size and time are those of the last verification.
 
     Raises:
-      InputError: the digests themselves are damaged.
+      InputError: it cannot be told.
     """
-    path = folder / DIGESTS
-    if not path.exists():
-        if (folder / "header.json").exists():
-            with suppress(OSError):  # a folder that is only read
-                record(folder)
-            return []
-        raise InputError(
-            f"{folder} has no header.json: it is not complete; remove it, and it is prepared again"
-        )
-    digests = _recorded(path)
-    stamps, known = _stamps(folder, digests), {} if full else _verified(folder)
-    unknown = [x for x in digests if x in stamps and stamps[x] != known.get(x)]
+    path, known = folder / DIGESTS, _verified(folder)
+    try:
+        digests = _recorded(path)
+    except InputError:
+        if not (folder / "header.json").exists():
+            raise InputError(
+                f"{folder} has no header.json: it is not complete; remove it, and it is prepared "
+                "again"
+            ) from None
+        earlier = not known and not path.exists()
+        if not earlier and known != _stamps(folder, _files(folder)):
+            raise
+        with suppress(OSError):  # a folder that is only read
+            record(folder)
+        return []
+    stamps = _stamps(folder, digests)
+    unknown = [x for x in digests if x in stamps and (full or stamps[x] != known.get(x))]
     found = _digests(folder, unknown)
     wrong = [x for x in digests if x not in stamps or (x in found and found[x] != digests[x])]
     if unknown:
@@ -90,6 +95,12 @@ def _recorded(path: Path) -> dict[str, str]:
             "the others are known to be intact"
         )
     return files
+
+
+def _files(folder: Path) -> list[str]:
+    """Names of the files that have digests."""
+    names = sorted(x.name for x in folder.iterdir() if x.is_file() and x.name[0] != ".")
+    return [x for x in names if x not in WITHOUT_DIGEST]
 
 
 def _verified(folder: Path) -> dict[str, list[int]]:

@@ -159,7 +159,12 @@ def _tell_changed_text(config: Config, corpus: Path, log: Log) -> None:
     path = corpus / integrity.SOURCE
     if not path.exists():
         return
-    for language, why in text_state.changed(config, read_json(path)).items():
+    try:
+        before = text_state.read(path)
+    except InputError as error:
+        log(f"{error}: whether the text has changed since it was prepared cannot be told")
+        return
+    for language, why in text_state.changed(config, before).items():
         log(
             f"{corpus}: the text of {language} has changed since it was prepared ({why}); its "
             "tokens are used as they are. Remove the folder to prepare the text anew"
@@ -203,7 +208,7 @@ def _complete(
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    write_json(folder / integrity.SOURCE, source)
+    text_state.write(folder / integrity.SOURCE, source)
     for name in ("parts", "records", "sample", "duplicates", "vocabulary"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for left in folder.glob(".*.tmp"):  # of a killed process

@@ -1,9 +1,11 @@
 """Whether a text is still the one that was prepared, by its files' size and time or its version."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from xl_jax.config import Config
 from xl_jax.errors import InputError
+from xl_jax.json_files import fingerprint, read_json, write_json
 from xl_jax.text.corpora import Corpus, open_corpora
 from xl_jax.text.documents import State
 
@@ -11,6 +13,24 @@ from xl_jax.text.documents import State
 def state(corpora: Mapping[str, Corpus]) -> dict[str, State]:
     """What tells whether a text has changed, for every language with text of its own; for JSON."""
     return {x: c.source.state() for x, c in corpora.items() if c.own_text or not c.base}
+
+
+def write(path: Path, found: Mapping[str, State]) -> None:
+    """Keeps what `state` returned."""
+    write_json(path, {"text": found, "digest": fingerprint(found, 64)})
+
+
+def read(path: Path) -> dict[str, State]:
+    """What was kept.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    found = read_json(path)
+    text = found.get("text") if isinstance(found, dict) else None
+    if not isinstance(text, dict) or fingerprint(text, 64) != found.get("digest"):
+        raise InputError(f"{path} is damaged")
+    return text
 
 
 def changed(config: Config, before: Mapping[str, State]) -> dict[str, str]:
