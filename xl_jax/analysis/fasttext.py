@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from xl_jax.atomic_files import replacing
+from xl_jax.analysis import kept_arrays
 from xl_jax.errors import InputError
 
 EPOCHS = 5
@@ -31,8 +31,9 @@ def vectors(
     Raises:
       InputError: gensim is not installed.
     """
-    if kept.exists():
-        return np.load(kept)["vectors"]
+    found = kept_arrays.read(kept)
+    if found is not None and "vectors" in found:
+        return found["vectors"]
     try:
         from gensim.models import FastText
     except ImportError as error:
@@ -52,7 +53,5 @@ def vectors(
     model.build_vocab(listed)
     model.train(listed, total_examples=len(listed), epochs=epochs)
     made = np.stack([model.wv[word] for word in words]).astype(np.float32)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(kept) as file:
-        np.savez(file, vectors=made)
+    kept_arrays.write(kept, {"vectors": made})
     return made

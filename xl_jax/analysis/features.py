@@ -21,7 +21,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Bool, Float, Int
 
-from xl_jax.atomic_files import replacing
+from xl_jax.analysis import kept_arrays
 from xl_jax.batches.windows import line_rows
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.tokens.detokenize import Spelled
@@ -227,13 +227,12 @@ def _numbered_anew(part_T: np.ndarray) -> np.ndarray:
 
 
 def _read_sums(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:
-    if not path.exists():
+    found = kept_arrays.read(path)
+    if found is None or not {"sums", "counts", "done"} <= found.keys():
         return np.zeros(shape, np.float32), np.zeros(shape[0], np.int32), 0
-    with np.load(path) as file:
-        return file["sums"], file["counts"], json.loads(str(file["done"]))
+    return found["sums"], found["counts"], json.loads(str(found["done"]))
 
 
 def _write_sums(path: Path, sums: jax.Array, counts: jax.Array, done: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        np.savez(file, sums=np.asarray(sums), counts=np.asarray(counts), done=str(done))
+    arrays = {"sums": np.asarray(sums), "counts": np.asarray(counts), "done": np.asarray(str(done))}
+    kept_arrays.write(path, arrays)
