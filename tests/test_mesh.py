@@ -23,6 +23,7 @@ DEEP = (("mlm/bias", ("tensor", "fsdp")), (".*", ()))
     ("mesh", "message"),
     [
         (Mesh(data=16), "mesh.data = 16, mesh.fsdp = 1, .* 16 devices are needed, there are 8"),
+        (Mesh(data=2**22, fsdp=2**21, tensor=2**21), " 18446744073709551616 devices are needed"),
         (Mesh(data=4), "batch.slots = 2 is not a multiple of mesh.data = 4"),
         (Mesh(fsdp=8), "batch.rows = 4 is not a multiple of mesh.fsdp = 8"),
         (Mesh(tensor=4), "key/bias: a dimension of 2 is not a multiple of mesh.tensor = 4"),

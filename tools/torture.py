@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tools.benchmarks import record
-from tools.hostile.damage import damage
+from tools.hostile.damage import check_again, damage
 from tools.hostile.disk import allowed, full_disk
 from tools.hostile.kills import Reference, kill, rivals
 from tools.hostile.stages import GOOD, STAGES, Trial
@@ -76,6 +76,8 @@ def main(argv: Sequence[str]) -> None:
         kinds.remove("disk")
 
     reference = Reference(out, stages)
+    if "damage" in kinds:
+        check_again(reference)
     counts: Counter[tuple[str, str]] = Counter()
     faults = []
     for number, kind in enumerate(plan(args.trials, kinds)):

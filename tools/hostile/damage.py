@@ -18,6 +18,7 @@ from tools.hostile.stages import (
     Outcome,
     Trial,
     judge,
+    results,
 )
 from xl_jax.config import Tuning, from_dict
 from xl_jax.config.command_line import ConfigFlag
@@ -80,6 +81,18 @@ def damage(reference: Reference, number: int, draw: random.Random) -> Trial:
         said.write(f"\n{type(error).__name__}: {error}")
     shutil.rmtree(folder)
     return Trial("damage", what, outcome, said.getvalue()[-500:])
+
+
+def check_again(reference: Reference) -> None:
+    """Raises RuntimeError: giving every command again changes an undamaged run."""
+    folder = Path(shutil.copytree(reference.folder, reference.out / "again"))
+    again(folder, reference.stages)
+    expected = reference.expected[reference.stages[-1]]
+    found = results(folder)
+    wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+    if wrong:
+        raise RuntimeError(f"without any harm, {', '.join(wrong)} changed")
+    shutil.rmtree(folder)
 
 
 def again(folder: Path, stages: tuple[str, ...]) -> None:

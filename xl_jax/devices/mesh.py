@@ -5,10 +5,10 @@ Which axes divide a parameter is a rule like any other (`config.Mesh.rules`); XL
 communication from where arguments and results live.
 """
 
+import math
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xl_jax.config import Batch, Config, Model
@@ -27,7 +27,7 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """
     sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     devices = jax.devices() if devices is None else devices
-    need = int(np.prod(sizes))
+    need = math.prod(sizes)  # not NumPy's, which wraps
     text = ", ".join(f"mesh.{a} = {n}" for a, n in zip(AXES, sizes, strict=True))
     if need > len(devices):
         raise InputError(f"{text}: {need} devices are needed, there are {len(devices)}")
