@@ -122,6 +122,7 @@ def programs_of(words: tuple[str, ...]) -> list[list[str]]:
     needed = {
         "eval.py": ["--task=ner"],
         "tools/bench.py": ["analysis"],
+        "tools/convert_hf.py": ["export"],
         "tools/torture.py": ["--out=x"],
     }
     programs = sorted(PROGRAMS, key=lambda x: x != "eval.py")  # most flags are of it
