@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
+from tools import keep
 from tools.benchmarks import record
+from xl_jax.errors import InputError
 
 
 def test_a_measurement_is_read_as_it_was_written(tmp_path):
@@ -18,6 +20,22 @@ def test_a_measurement_is_read_as_it_was_written(tmp_path):
     assert measurement["versions"].keys() >= {"python", "jax", "numpy"}
     lines = (tmp_path / "x.json").read_text(encoding="utf-8").splitlines()
     assert '  {"metric": "tokens_per_second", "arm": "ä", "value": 1.5},' in lines
+
+
+def test_the_records_of_a_run_are_kept(tmp_path, monkeypatch):
+    run, out = tmp_path / "run", tmp_path / "x.json"
+    call = ["keep.py", f"--workdir={run}", "--command=python train.py", f"--out={out}"]
+    monkeypatch.setattr("sys.argv", call)
+    with pytest.raises(InputError, match="has no evaluation: python eval.py --workdir="):
+        keep.main()
+    (run / "eval").mkdir(parents=True)
+    for name, value in (("b", 2), ("a", 1)):
+        file = {"task": name, "records": [{"metric": name, "value": value}]}
+        (run / "eval" / f"{name}.json").write_text(json.dumps(file))
+    keep.main()
+    kept = record.read(out)
+    assert kept["command"] == "python train.py"
+    assert kept["records"] == [{"metric": "a", "value": 1}, {"metric": "b", "value": 2}]
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,23 @@ To be called where and with what the run was made.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from tools.benchmarks import record
+from xl_jax.errors import InputError
 
 
 def records(workdir: Path) -> list[dict[str, Any]]:
     """Those of eval/*.json.
 
     Raises:
-      FileNotFoundError: nothing was measured.
+      InputError: nothing was measured.
     """
     paths = sorted((workdir / "eval").glob("*.json"))
     if not paths:
-        raise FileNotFoundError(f"{workdir}/eval has no evaluation: python eval.py")
+        raise InputError(f"{workdir}/eval has no evaluation: python eval.py --workdir={workdir}")
     return [r for path in paths for r in json.loads(path.read_text())["records"]]
 
 
@@ -39,4 +41,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
