@@ -190,6 +190,20 @@ def test_a_run_goes_on_elsewhere(place: Path, whole: tuple[Run, State]) -> None:
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=path)
 
 
+def test_a_run_opens_from_any_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = small(tmp_path, data=Data(dir="shared/data", windows="line", length=16, heldout=0.1))
+    trained = run_directory.start(config, Path("runs/x"), **QUIET)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for folder in (tmp_path / "runs/x", Path("../runs/x")):
+        opened = run_directory.load(folder, **QUIET)
+        assert opened.data.vocabulary.digest == trained.data.vocabulary.digest
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_run_of_another_config_is_refused_with_the_difference(whole: tuple[Run, State]) -> None:
     run = whole[0]
     other = dataclasses.replace(run.config, sharing="sep_emb", optim=Optim(lr=1.0))

@@ -20,7 +20,7 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import read_json, write_json
 from xl_jax.model import sharing
 from xl_jax.model.shared_model import SharedModel, make_model
-from xl_jax.prepare.pipeline import prepare
+from xl_jax.prepare.pipeline import folder_of, prepare
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.rules import leaf_paths
 from xl_jax.runs import lock
@@ -185,7 +185,17 @@ def _slots(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "batch": {**batch, "accum": 1, "slots": slots}}
 
 
+def _data_folder(folder: Path, config: Config) -> Path:
+    """Where the prepared corpus is. A relative `data.dir` is relative to the working directory of
+    the training; from another one it is looked for in the folders above the run."""
+    if not config.data.dir:
+        return folder / "data"
+    given = Path(config.data.dir)
+    above = [parent / given for parent in folder.absolute().parents]
+    there = [x for x in (given, *above) if folder_of(config, x).exists()]
+    return there[0] if there else given
+
+
 def _open(folder: Path, config: Config, log: Callable[[str], None]) -> Run:
-    where = Path(config.data.dir) if config.data.dir else folder / "data"
-    data = prepare(config, where, log)
+    data = prepare(config, _data_folder(folder, config), log)
     return Run(folder, config, data, make_model(config, data.vocabulary, data.counts))
