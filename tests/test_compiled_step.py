@@ -14,6 +14,8 @@ from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.model.encoder import Encoder
 from xl_jax.training import compiled_step
 
+pytestmark = pytest.mark.slow
+
 MODEL = Model(layers=2, heads=2, width=8, ffn=12, positions=6, dropout=0.2, attention_dropout=0.2)
 TOKENS = np.random.default_rng(0).integers(0, 9, (3, 6)).astype(np.int32)
 REAL = np.arange(6) < np.array([6, 4, 1])[:, None]

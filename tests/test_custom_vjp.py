@@ -100,6 +100,7 @@ def test_gelu(dtype: str) -> None:
         near_finite_differences(ACTIVATIONS["gelu"], x)
 
 
+@pytest.mark.slow
 def test_the_same_under_the_compiler_options_that_are_shipped() -> None:
     with shipped_compiler_options():
         agree(linear, plain_linear, draw((33, 17), (17, 9), (9,)), "float32")

@@ -19,6 +19,8 @@ from xl_jax.errors import InputError
 from xl_jax.runs import run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 
+pytestmark = pytest.mark.slow
+
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "n[1-2]"}
 
 

@@ -20,6 +20,8 @@ from xl_jax.runs.run_directory import Run
 from xl_jax.tokens.shards import of_lines
 from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, PAD
 
+pytestmark = pytest.mark.slow
+
 
 def test_perplexity_is_that_of_numpy() -> None:
     c = toy.config("sep_emb")

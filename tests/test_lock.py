@@ -27,6 +27,7 @@ def test_a_second_trainer_is_told_who_the_first_is(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_keeps_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from xl_jax.runs import lock\n"

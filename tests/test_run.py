@@ -42,6 +42,8 @@ from xl_jax.training import compiled_step
 from xl_jax.training.compiled_step import Memory
 from xl_jax.training.step import State
 
+pytestmark = pytest.mark.slow
+
 QUIET: dict[str, Any] = {"log": lambda _: None}
 
 

@@ -25,6 +25,8 @@ from xl_jax.rules import leaf_paths
 from xl_jax.tokens.special import N_SPECIAL, PAD
 from xl_jax.training.step import State, init_state, make_step
 
+pytestmark = pytest.mark.slow
+
 
 def train(model: SharedModel, batches: Step, n: int = 8) -> State:
     return make_step(model, n)(init_state(model), batches)[0]

@@ -27,6 +27,8 @@ from xl_jax.rules import leaf_paths
 from xl_jax.runs import run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 STORED = Path("tests/stored")
 RECORD = json.loads((ROOT / STORED / "record.json").read_text())
