@@ -8,11 +8,11 @@ To be called where and with what the run was made.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from tools.benchmarks import record
+from xl_jax import cli
 from xl_jax.errors import InputError
 
 
@@ -41,8 +41,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with cli.one_line_errors():
         main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
