@@ -1,5 +1,9 @@
+"""Prose of installed packages: what is taken, what is left out, and what it depends on."""
+
+import importlib.metadata
 import sys
 
+import numpy as np
 import pytest
 
 from xl_jax.text import docstrings
@@ -91,3 +95,9 @@ def test_sentences_of_an_installed_package_are_distinct_prose():
     assert len(lines) == len(set(lines)) > 500
     assert all(5 <= len(line.split(" ")) <= 40 for line in lines)
     assert all(line.isascii() and line[0].isupper() and line[-1] in ".?!" for line in lines)
+
+
+def test_versions_tell_what_the_text_depends_on() -> None:
+    found = docstrings.versions(("numpy", "mpl_toolkits", "no_such_package"))
+    assert found["numpy"] == np.__version__ and found["no_such_package"] == "none"
+    assert found["mpl_toolkits"] == importlib.metadata.version("matplotlib")

@@ -70,4 +70,4 @@ def test_text_without_lines_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_in_words(bytes_: float, text: str) -> None:
-    assert estimate._size(bytes_) == text
+    assert estimate.readable_size(bytes_) == text

@@ -100,7 +100,7 @@ def text(plan: Mapping[str, Any]) -> str:
     lines = [f"{'about':<14}{'text':>12}{'documents':>14}{'sentences':>14}{'tokens':>16}"]
     for name, x in plan["languages"].items():
         numbers = f"{x['documents']:>14,}{x['lines']:>14,}{x['tokens']:>16,}"
-        lines.append(f"{name:<14}{_size(x['bytes']):>12}{numbers}")
+        lines.append(f"{name:<14}{readable_size(x['bytes']):>12}{numbers}")
     if plan["pieces"] < plan["asked"]:
         lines.append(
             f"(tokens of a vocabulary of {plan['pieces']:,} pieces, the sample gives no more; with "
@@ -108,7 +108,7 @@ def text(plan: Mapping[str, Any]) -> str:
         )
     lines.append(
         f"time: {_time(plan['seconds'])} in {plan['processes']} processes; disk: "
-        f"{_size(plan['disk'])}, of which {_size(plan['kept'])} stay"
+        f"{readable_size(plan['disk'])}, of which {readable_size(plan['kept'])} stay"
     )
     return "\n".join(lines)
 
@@ -172,7 +172,8 @@ def _learned(config: Config, samples: Mapping[str, Sample]) -> float:
     return sum(share[x] * size.characters for x, size in sizes.items())
 
 
-def _size(n: float | int) -> str:
+def readable_size(n: float | int) -> str:
+    """A number of bytes for people: 950 B, 1.2 kB, 34 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" or n >= 10 else f"{n:.1f} {unit}"

@@ -78,8 +78,15 @@ def read(packages: Sequence[str] = PACKAGES) -> Iterator[str]:
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """The version of each package's distribution: the text depends on nothing else."""
-    return {x: importlib.metadata.version(_distribution(x)) for x in packages}
+    """The version of each package, "none" where it is not installed: the text depends on nothing
+    else."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(_distribution(package))
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    return found
 
 
 def sentences(docstring: str) -> Iterator[str]:
