@@ -11,7 +11,8 @@ from tests import toy
 from tests.text_toy import make, write_text
 from xl_jax.config import Config, EvalOptions
 from xl_jax.errors import InputError
-from xl_jax.evaluate.check import check_eval_options, check_gold
+from xl_jax.evaluate.check import check_eval_options, check_gold, check_links
+from xl_jax.evaluate.runner import measure
 from xl_jax.runs.run_directory import Run
 
 
@@ -74,6 +75,21 @@ def test_a_length_that_no_gold_sentence_has_is_refused(tmp_path: Path) -> None:
         check_gold(Run(tmp_path, config(length=length), data, model))
     with pytest.raises(InputError, match="no pair is left .is probe.length longer"):
         check_gold(Run(tmp_path, config(length=5000), data, model))
+
+
+def test_results_are_not_written_through_links(tmp_path: Path) -> None:
+    data = make(tmp_path, {"en": write_text(tmp_path / "a.txt", 300, 0), "fr": "twin:en"})
+    run = Run(tmp_path / "run", config(), data, toy.model(config()))
+    check_links(run)
+    (run.folder / "eval").mkdir(parents=True)
+    check_links(run)
+    (run.folder / "eval/maps").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="eval/maps is a symbolic link"):
+        check_links(run)
+    (run.folder / "eval").rename(run.folder / "old")
+    (run.folder / "eval").symlink_to(run.folder / "old")
+    with pytest.raises(InputError, match="eval is a symbolic link"):
+        measure(run)
 
 
 def test_train_says_so_before_it_reads_any_text(tmp_path: Path) -> None:

@@ -154,6 +154,16 @@ def test_figures_are_drawn_as_png_and_pdf(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    for name in ("layers.png", "layers.pdf"):
+        (tmp_path / name).symlink_to(tmp_path / "mine")
+    figures.plot_layers([r.to_json() for r in RECORDS], tmp_path / "layers.png")
+    assert (tmp_path / "mine").read_text() == "kept"
+    assert not (tmp_path / "layers.png").is_symlink()
+    assert not (tmp_path / "layers.pdf").is_symlink()
+
+
 def test_a_figure_names_its_pair_and_tells_its_lines_apart() -> None:
     ways: list[dict[str, Any]] = [
         {"centred": centred, "map": kind, "criterion": criterion}

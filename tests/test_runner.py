@@ -74,13 +74,20 @@ def same(place: Path) -> Run:
     return untrained(place, "all_shared")
 
 
+@pytest.fixture(scope="module")
+def private(place: Path) -> Run:
+    return untrained(place, "all_private")
+
+
 def values(records: list[Record], metric: str, **wanted: Any) -> list[float]:
     found = [r.value for r in records if r.has(metric=metric, **wanted)]
     assert found, (metric, wanted)
     return found
 
 
-def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path, same: Run) -> None:
+def test_identical_views_are_aligned_and_private_ones_are_at_chance(
+    same: Run, private: Run
+) -> None:
     tasks = ("retrieval", "cka", "twins")
     found = measure(same, tasks).records
     for metric in ("sentence_retrieval", "word_alignment", "cka", "multilinguality"):
@@ -90,7 +97,7 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
     for r in found:
         if r.has(metric="multilinguality", model="trained"):
             assert 0.8 < r.low < r.value == r.high == 1  # 40 and 30 items leave a doubt
-    apart = measure(untrained(place, "all_private"), tasks).records
+    apart = measure(private, tasks).records
     assert max(values(apart, "sentence_retrieval", model="trained")) < 0.3
     assert max(values(apart, "multilinguality", step=2)) < 0.3
     assert max(values(apart, "cka", model="trained", layer=2)) < 0.9
@@ -99,11 +106,7 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(place: Path,
             assert r.low <= r.value + 1e-6 and r.value - 1e-6 <= r.high
             assert 0 < r.chance < 1
             assert r.n == (len(same.data.gold["a"]) if r.metric == "word_alignment" else 40)
-    score = next(
-        r
-        for r in measure(untrained(place, "all_private"), ("twins",)).records
-        if r.has(metric="multilinguality", layers="all", step=2)
-    )
+    score = next(r for r in apart if r.has(metric="multilinguality", layers="all", step=2))
     assert score.low < score.value < score.high < score.low + 0.2
 
 
@@ -119,7 +122,22 @@ def test_records_are_kept_one_file_a_request(same: Run) -> None:
     assert len(measure(same, ("translation",), again=True).records) == len(own.records)
 
 
-def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> None:
+def test_every_choice_of_tasks_and_data_has_its_figure(same: Run) -> None:
+    own, some = ("translation", "perplexity"), EvalOptions(words=20)
+    figures = [
+        measure(same, own).figure,
+        measure(same, own[:1]).figure,
+        measure(same, own[:1], options=some).figure,
+        measure(same, own, options=some).figure,
+    ]
+    assert figures[:2] == [
+        same.folder / "layers-translation-perplexity.png",
+        same.folder / "eval/translation.png",
+    ]
+    assert len(set(figures)) == 4
+
+
+def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run, private: Run) -> None:
     """The other run is the same network with its states rotated: its embeddings and weights are not
     equal, but a map from sentences of one half finds the other half."""
     lines = [
@@ -135,11 +153,10 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run) -> No
     drawn = values(found, "sentence_retrieval", model="trained", map="random")
     assert sum(drawn) / len(drawn) < 0.4
     assert {r.get("criterion") for r in found} == {"cosine", "csls"}
-    apart = untrained(place, "all_private")
-    measure(apart, ("retrieval",), options=options)
-    kept = sorted(apart.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
+    measure(private, ("retrieval",), options=options)
+    kept = sorted(private.folder.glob("eval/maps/sentences-t-a-*/*.npz"))
     assert [x.name for x in kept] == ["layer_0.npz", "layer_1.npz", "layer_2.npz"]
-    context = Context(apart, None, options, lambda _: None)
+    context = Context(private, None, options, lambda _: None)
     pairs = items.map_sentences(context, "a", "t")
     assert pairs is not None
     maps = sentence_maps(context, "a", "t", pairs, ("trained", "trained"))["procrustes"]

@@ -10,6 +10,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from xl_jax.analysis.record import Record
+from xl_jax.atomic_files import replacing
 from xl_jax.errors import InputError, printable
 from xl_jax.report.tables import (
     AS_IS,
@@ -99,9 +100,13 @@ def lay_out(figure: Figure) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes `path`, a .png, and the .pdf beside it."""
-    figure.savefig(path, dpi=130, bbox_inches="tight")
-    figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
+    """Writes `path`, a .png, and the .pdf beside it; a link of that name is replaced, not
+    followed."""
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
+    with replacing(path.with_suffix(".pdf")) as file:
+        undated = {"CreationDate": None}
+        figure.savefig(file, format="pdf", bbox_inches="tight", metadata=undated)
 
 
 def _panel(axis: Any, block: Block) -> None:
