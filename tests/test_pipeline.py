@@ -274,6 +274,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["measure", "encode"])
 def test_work_goes_on_after_kill_9_and_ends_with_the_same_bytes(tmp_path: Path, stage: str) -> None:
     (tmp_path / "run.py").write_text(SCRIPT)

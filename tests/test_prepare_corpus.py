@@ -11,6 +11,8 @@ from tests.text_toy import write_text
 
 COMMAND = str(Path(__file__).parent.parent / "tools/prepare_corpus.py")
 
+pytestmark = pytest.mark.slow
+
 
 def command(*flags: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, COMMAND, *flags], capture_output=True, text=True)

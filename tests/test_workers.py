@@ -31,6 +31,7 @@ def dies(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 2])
 def test_what_has_a_record_is_not_done_again(tmp_path: Path, most: int) -> None:
     log = str(tmp_path / "log")
@@ -55,6 +56,7 @@ def test_a_piece_that_fails_leaves_no_record(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told(tmp_path: Path) -> None:
     pieces = [Piece(dies, (i,), tmp_path / f"{i}.json") for i in range(2)]
     with Processes(2) as run, pytest.raises(RuntimeError, match="deaths: a process was killed"):
@@ -140,6 +142,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", ["1", "2"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_told_to_stop_stops_at_once_and_says_so(
@@ -167,6 +170,7 @@ def test_a_command_that_is_told_to_stop_stops_at_once_and_says_so(
     )
 
 
+@pytest.mark.slow
 def test_a_call_apart_returns_its_value_or_raises_its_error() -> None:
     assert workers.apart(partial(divmod, 7, 2)) == (3, 1)
     with pytest.raises(ZeroDivisionError):
