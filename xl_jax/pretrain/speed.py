@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import jax
 from jax.sharding import Mesh
 
 from xl_jax.devices.peak import peak_flops
@@ -18,9 +19,11 @@ class Speed:
         c, b = model.config, model.config.batch
         self.tokens = b.accum * b.slots * b.rows * c.data.length
         self.flops = flops_per_step(model)
-        one = peak_flops(mesh.devices.flat[0], c.model.dtype)
-        cpu = mesh.devices.flat[0].platform == "cpu"  # its devices share the cores
-        self.peak = None if one is None else one * (1 if cpu else mesh.size)
+        device = mesh.local_devices[0]
+        one = peak_flops(device, c.model.dtype)
+        # The devices of a CPU share its cores.
+        number = jax.process_count() if device.platform == "cpu" else mesh.size
+        self.peak = None if one is None else one * number
         self.start = time.perf_counter()
 
     @contextmanager
