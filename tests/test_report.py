@@ -8,7 +8,7 @@ import pytest
 
 from xl_jax.analysis.record import Record
 from xl_jax.errors import InputError
-from xl_jax.report import figures, run, tables
+from xl_jax.report import figures, run, tables, transfer
 
 
 def record(metric: str, layer: int | None, value: float, **more: Any) -> Record:
@@ -195,3 +195,24 @@ def test_a_figure_names_its_pair_and_tells_its_lines_apart() -> None:
 def test_records_without_layers_are_no_figure() -> None:
     with pytest.raises(InputError, match="none of the 1 records is a value by layer"):
         figures.plot_layers([{"metric": "perplexity", "value": 3.0}])
+
+
+def test_tasks_through_a_map_are_shown_by_layer(tmp_path: Path, capsys: Any) -> None:
+    rows = [
+        Record(
+            *("f1", value, "en", target, layer, value - 0.1, value + 0.1),
+            n=416,
+            model="trained",
+            extras={"kind": "result", "map": kind, "sd": None},
+        )
+        for target, kind, value in (("en", "none", 0.5), ("fr", "none", 0.2), ("fr", "random", 0.1))
+        for layer in (0, 2)
+    ]
+    transfer.show_mapped(rows, tmp_path / "ner.png")
+    assert capsys.readouterr().out.splitlines()[1:5] == [
+        "span F1 %, through layer                 0                 2",
+        "  en                      50.0 [40.0-60.0]  50.0 [40.0-60.0]",
+        "  fr, no map              20.0 [10.0-30.0]  20.0 [10.0-30.0]",
+        "  fr, random map           10.0 [0.0-20.0]   10.0 [0.0-20.0]",
+    ]
+    assert (tmp_path / "ner.png").exists() and (tmp_path / "ner.pdf").exists()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from xl_jax.analysis.record import Record
 from xl_jax.errors import printable
 from xl_jax.report import figures
-from xl_jax.report.tables import MAPPED, aligned, percent
+from xl_jax.report.tables import MAPPED, aligned, layers, percent
 
 SHOWN = {
     "accuracy": "accuracy",
@@ -97,12 +97,12 @@ def lines(records: Sequence[Record], metric: str) -> dict[str, dict[int, Record]
 
 def by_layer(records: Sequence[Record]) -> str:
     """A table a metric."""
-    layers = sorted({r.layer for r in records if r.layer is not None})
+    columns = layers(records)
     tables = []
     for metric, title in SHOWN.items():
-        rows = [[f"{title} %, through layer", *map(str, layers)]]
+        rows = [[f"{title} %, through layer", *map(str, columns)]]
         for name, by in lines(records, metric).items():
-            rows.append([f"  {name}", *(spread(by[n]) if n in by else "" for n in layers)])
+            rows.append([f"  {name}", *(spread(by[n]) if n in by else "" for n in columns)])
         if len(rows) > 1:
             tables.append(aligned(rows))
     return "\n\n".join(tables)
@@ -122,9 +122,12 @@ def draw(records: Sequence[Record], path: Path) -> None:
             if all(r.low is not None for r in by.values()):
                 low, high = ([100 * r.get(end) for r in by.values()] for end in ("low", "high"))
                 axis.fill_between(list(by), low, high, color=colour, alpha=0.12, linewidth=0)
-        one = next(r for r in records if r.metric == metric)
-        axis.set_title(f"{SHOWN[metric]} %\n{printable(one.source)} to others", fontsize=9)
+        shown = [r for r in records if r.metric == metric]
+        one = next((r for r in shown if r.target != r.source), shown[0])
+        notes = printable(f"{one.source} to {one.target}, {one.n:,} items")
+        axis.set_title(f"{SHOWN[metric]} %\n{notes}", fontsize=9)
         axis.set(xlabel="layer (0 = embeddings)")
+        axis.set_xticks(layers(shown))
         figures.finish(axis)
     figures.lay_out(figure)
     figures.save(figure, path)
