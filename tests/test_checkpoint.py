@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xl_jax.errors import InputError
-from xl_jax.runs.checkpoint import Checkpoints, leaf_digests
+from xl_jax.runs.checkpoint import Checkpoints, leaf_digests, sums_in_blocks
 
 METADATA = {"vocabulary": "abc", "mask": {"layer_1/w": (0, 1), "layer_2/w": (0, 0)}}
 
@@ -194,3 +194,10 @@ def test_a_full_disk_is_one_line_and_the_step_before_remains(tmp_path: Path) -> 
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     found = Checkpoints(tmp_path / "x", 2, lambda _: None).restore(big)
     assert found is not None and found[0] == 1
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 1000, 7), (2, (1 << 19) + 3)])
+def test_large_leaves_have_the_same_digest_in_less_memory(shape: tuple[int, ...]) -> None:
+    x = jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
+    in_blocks = f"float32{list(shape)} " + "".join(f"{i:08x}" for i in sums_in_blocks(x).tolist())
+    assert leaf_digests({"x": x}) == {"x": in_blocks}

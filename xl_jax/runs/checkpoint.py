@@ -24,6 +24,8 @@ from xl_jax.errors import InputError
 from xl_jax.json_files import plain
 from xl_jax.rules import leaf_paths
 
+LARGE, BLOCK = 1 << 22, 1 << 20  # bytes of a leaf, and elements, for `sums_in_blocks`
+
 
 class _Manager(ocp.CheckpointManager):
     def reached_preemption(self, step: int) -> bool:
@@ -244,7 +246,9 @@ def leaf_digests(tree: Any) -> dict[str, str]:
     whatever the mesh. Any single damaged element is found for certain, more with all but 2^-64.
     """
     leaves = jax.tree.leaves(tree)
-    sums = jax.device_get(_sums(leaves))
+    large = {i for i, x in enumerate(leaves) if _is_large(x)}
+    quick = iter(jax.device_get(_sums([x for i, x in enumerate(leaves) if i not in large])))
+    sums = [sums_in_blocks(x) if i in large else next(quick) for i, x in enumerate(leaves)]
     digests = [
         f"{_kind(x)} {int(a):08x}{int(b):08x}" for x, (a, b) in zip(leaves, sums, strict=True)
     ]
@@ -262,9 +266,29 @@ def _weighted_sums(x: jax.Array) -> jax.Array:
     position = jnp.zeros(x.shape, jnp.uint32)
     for axis, size in enumerate(x.shape):
         position = position * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
-    sums = []
+    return jnp.stack([jnp.sum(bits * w, dtype=jnp.uint32) for w in _weights(position)])
+
+
+def _weights(position: Any) -> Iterator[Any]:
     for first, second in ((0x9E3779B1, 0x85EBCA77), (0xC2B2AE3D, 0x27D4EB2F)):
         weight = (position + np.uint32(1)) * np.uint32(first)
-        weight = (weight ^ (weight >> np.uint32(15))) * np.uint32(second) | np.uint32(1)
-        sums.append(jnp.sum(bits * weight, dtype=jnp.uint32))
-    return jnp.stack(sums)
+        yield (weight ^ (weight >> np.uint32(15))) * np.uint32(second) | np.uint32(1)
+
+
+def _is_large(x: Any) -> bool:
+    """Whether XLA's temporary arrays, as large as the leaf, would be felt in the host's memory."""
+    if x.nbytes < LARGE or x.dtype.itemsize != 4:
+        return False
+    return [device.platform for device in x.devices()] == ["cpu"]
+
+
+def sums_in_blocks(x: Any) -> np.ndarray:
+    """What `_weighted_sums` gives, for an array of 4-byte elements on one device, in little memory
+    beside the array's own."""
+    bits = np.asarray(x).reshape(-1).view(np.uint32)
+    total = np.zeros(2, np.uint32)
+    for start in range(0, len(bits), BLOCK):
+        block = bits[start : start + BLOCK]
+        position = np.arange(start, start + len(block), dtype=np.uint32)
+        total += np.array([np.sum(block * w, dtype=np.uint32) for w in _weights(position)])
+    return total
