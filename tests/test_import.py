@@ -11,8 +11,12 @@ import jax
 import numpy as np
 import pytest
 
+from xl_jax.config import EvalOptions
+from xl_jax.config.finetune import Tuning
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
+from xl_jax.evaluate.runner import measure
+from xl_jax.finetune.transfer import Transfer
 from xl_jax.interchange.export import export
 from xl_jax.interchange.imported import Imported
 from xl_jax.interchange.importing import import_run
@@ -207,3 +211,34 @@ def test_bad_input_is_one_clear_line(case, good, tmp_path):
         import_run({("en",): folder}, tmp_path / "run", log=lambda _: None)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_every_kind_of_task_works_on_imported_encoders(tmp_path):
+    one, two = save(tmp_path / "1", "bert", 1), save(tmp_path / "2", "bert", 2)
+    folders = {("en",): one, ("fr",): two}
+    text = tmp_path / "text"
+    text.write_text("\n".join(f"{line} {i}" for i, line in enumerate(TEXT * 10)))
+    run = import_run(folders, tmp_path / "run", dict.fromkeys(("en", "fr"), f"files:{text}"))
+    words = "la mi so re do fa ti ka lo pe".split()
+    files = {
+        "pairs": "\n".join(" ".join(words[i : i + 3]) for i in range(8)),
+        "words": "\n".join(f"{x}\t{x}" for x in words),
+        "ner": "".join(f"{x}\tO\n{y}\tB-X\n\n" for x, y in zip(words, words[1:], strict=False)),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content + "\n")
+    pairs, dictionary = f"{tmp_path}/pairs,{tmp_path}/pairs", f"{tmp_path}/words"
+    options = EvalOptions(
+        pairs=pairs, map=pairs, dictionary=dictionary, map_dictionary=dictionary, layers=(0, 2)
+    )
+    done = measure(run, ("retrieval", "translation", "cka", "induction"), options=options)
+    assert not done.nothing
+    values = [r["value"] for r in done.records]
+    assert np.isfinite(values).all() and len(set(values)) > 4
+    spec = f"files:{tmp_path}/ner"
+    tuning = Tuning(
+        task="ner", train=spec, dev=spec, test=spec, batch=(4,), lr=(1e-2,), epochs=1, best=1
+    )
+    transfer = Transfer(run, tuning, log=lambda _: None)
+    transfer.run_all()
+    assert {r["target"] for r in transfer.records()} == {"en", "fr"}
