@@ -318,3 +318,20 @@ def test_private_special_tokens_stand_in_the_first_rows_of_their_language():
     np.testing.assert_array_equal(jax.jit(first_rows)(params, 1), table[own[0] :])
     grads = jax.grad(lambda p: first_rows(p, 1).sum())(params)["embed"]["token"][0]
     assert sorted({int(row) for row in np.nonzero(grads)[0]}) == list(own)
+
+
+def test_frozen_leaves_stay_to_the_bit_and_have_no_optimiser_state() -> None:
+    model = toy.model(toy.config(freeze=(("embed/.*", "frozen"), (".*", "trained"))))
+    start = init_state(model)
+    before = jax.device_get(start.params)
+    state = make_step(model, 8)(start, toy.steps(model.config, 2))[0]
+    for path, old, new in zip(
+        leaf_paths(before), jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True
+    ):
+        assert (np.asarray(old) == np.asarray(new)).all() == path.startswith("embed/"), path
+    assert not jax.tree.leaves(state.moments["embed"]) and jax.tree.leaves(state.moments["mlm"])
+
+
+def test_freezing_everything_leaves_nothing_to_train() -> None:
+    with pytest.raises(InputError, match="freeze = 'all' leaves nothing to train"):
+        make_step(toy.model(toy.config(freeze="all")), 8)
