@@ -48,9 +48,10 @@ def kill(reference: Reference, number: int, draw: random.Random) -> Trial:
     for _ in range(draw.randint(1, 3)):
         which = draw.choice(SIGNALS)
         wait = draw.uniform(0, reference.seconds[stage])
-        process = start(stage, folder, reference.out)
+        process, began = start(stage, folder, reference.out), time.monotonic()
         try:
             process.wait(wait)
+            reference.seconds[stage] = time.monotonic() - began  # compiled programs are kept
             harms.append(f"ended before {which.name}")
         except subprocess.TimeoutExpired:
             process.send_signal(which)
