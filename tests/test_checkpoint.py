@@ -107,6 +107,18 @@ def test_a_reader_changes_nothing_and_a_writer_clears_up(tmp_path: Path) -> None
     assert steps(tmp_path / "x") == [7, 8]
 
 
+def test_a_reader_finds_what_a_writer_has_written_since(tmp_path: Path) -> None:
+    with opened(tmp_path / "x", 2) as writer:
+        for step in (1, 2):
+            writer.save(step, state(step))
+    reader = Checkpoints(tmp_path / "x", 2, read_only=True)
+    with opened(tmp_path / "x", 2) as writer:
+        for step in (3, 4):
+            writer.save(step, state(step))
+    found = reader.restore(state())
+    assert found is not None and found[0] == 4 and found[1]["w"][0, 0] == 4.0
+
+
 def test_a_damaged_newest_step_is_written_again(tmp_path: Path) -> None:
     with opened(tmp_path / "x") as checkpoints:
         for step in (1, 2):

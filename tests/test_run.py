@@ -319,12 +319,12 @@ def config_file(tmp: Path, config: Config) -> Path:
 def test_the_commands_train_stop_continue_and_measure(place: Path, tmp_path: Path) -> None:
     """While one trains, another may measure, but not train."""
     flags = (f"--config={config_file(tmp_path, small(place))}", f"--workdir={tmp_path / 'run'}")
-    long = ("--config.steps=4000000", "--config.log_every=2", "--config.checkpoint_every=1000")
+    long = ("--config.steps=4000000", "--config.log_every=100", "--config.checkpoint_every=100")
     long += ("--config.eval_every=4000000",)
     process = subprocess.Popen(
         [sys.executable, "train.py", *flags, *long], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    while not list((tmp_path / "run").glob("checkpoints/*000")):  # wait for the first one
+    while not list((tmp_path / "run").glob("checkpoints/*00")):  # wait for the first one
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.1)
     second = command("train.py", *flags, *long)

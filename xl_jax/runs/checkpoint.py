@@ -116,6 +116,9 @@ class Checkpoints:
             try:
                 state = self._read(step, like)
             except Exception as error:  # Orbax raises many kinds for a damaged folder
+                if self.read_only and not (self.manager.directory / str(step)).exists():
+                    self.manager.reload()  # a trainer has removed it: there are newer ones
+                    return self.restore(like)
                 damaged[step] = _first_line(error)
                 if isinstance(error, InputError):
                     refused = refused or error
