@@ -18,6 +18,7 @@ from tools.benchmarks.torch_step import (
     CLIP,
     LR,
     Arm,
+    Setup,
     Shape,
     gathered_arm,
     transformers_arm,
@@ -118,11 +119,11 @@ def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
 
         torch.set_num_threads(args.threads)
         torch.manual_seed(0)
-        makers["torch"] = lambda: gathered_arm(shape)
+        makers["torch"] = lambda: gathered_arm(shape, Setup())
     if have_torch and importlib.util.find_spec("transformers") is not None:
-        makers["transformers"] = lambda: transformers_arm(shape, compiled=False)
+        makers["transformers"] = lambda: transformers_arm(shape, Setup())
         if args.compile:
-            makers["transformers_compile"] = lambda: transformers_arm(shape, compiled=True)
+            makers["transformers_compile"] = lambda: transformers_arm(shape, Setup(compiled=True))
     else:
         print("left out: arms whose library is missing (pip install -r requirements-bench.txt)")
 

@@ -39,18 +39,32 @@ class Shape:
         return np.sort(order[:, :number] + 1, axis=1)
 
 
-def torch_arm(model: Any, loss_of: Callable[[], Any]) -> Arm:
+@dataclass(frozen=True)
+class Setup:
+    """How a peer runs; on a GPU as people run it there."""
+
+    device: str = "cpu"  # or cuda: TF32 products where no other type is named
+    bfloat16: bool = False  # by autocast: parameters and moments stay float32
+    compiled: bool = False
+    accum: int = 1  # parts of a step, `Shape.rows` rows each, whose gradients add up
+    attention_dropout: float | None = None  # None: the shape's dropout
+
+
+def torch_arm(model: Any, loss_of: Callable[[], Any], setup: Setup) -> Arm:
     """A PyTorch training loop around `loss_of`, as people write it."""
     import torch
 
+    torch.set_float32_matmul_precision("high" if setup.device == "cuda" else "highest")
     optimizer = torch.optim.AdamW(model.parameters(), LR, eps=1e-6, weight_decay=0.01, fused=True)
     model.train()
 
     def run(steps: int) -> float:
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = loss_of()
-            loss.backward()
+            for _ in range(setup.accum):
+                with torch.autocast(setup.device, torch.bfloat16, enabled=setup.bfloat16):
+                    loss = loss_of()
+                (loss / setup.accum).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             optimizer.step()
         return loss.item()
@@ -58,9 +72,11 @@ def torch_arm(model: Any, loss_of: Callable[[], Any]) -> Arm:
     return run
 
 
-def bert_config(shape: Shape) -> Any:
+def bert_config(shape: Shape, attention_dropout: float | None = None) -> Any:
     """The transformers library's name for a shape."""
     import transformers
+
+    dropout = shape.dropout if attention_dropout is None else attention_dropout
 
     return transformers.BertConfig(
         vocab_size=shape.vocab,
@@ -70,49 +86,65 @@ def bert_config(shape: Shape) -> Any:
         intermediate_size=shape.ffn,
         max_position_embeddings=shape.length,
         hidden_dropout_prob=shape.dropout,
-        attention_probs_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=dropout,
     )
 
 
-def transformers_arm(shape: Shape, compiled: bool) -> Arm:
+def transformers_arm(shape: Shape, setup: Setup) -> Arm:
     """BertForMaskedLM as people run it: logits at every position, labels -100 where none count."""
     import torch
     import transformers
 
-    model = transformers.BertForMaskedLM(bert_config(shape))
-    tokens = torch.tensor(shape.draw_tokens(), dtype=torch.long)
-    positions = torch.tensor(shape.draw_positions())
+    config = bert_config(shape, setup.attention_dropout)
+    model: Any = transformers.BertForMaskedLM(config)
+    model.to(setup.device)
+    tokens, positions = _rows(shape, setup)
     labels = torch.full_like(tokens, -100).scatter(1, positions, tokens.gather(1, positions))
     hidden, real = tokens.scatter(1, positions, MASK), torch.ones_like(tokens)
-    call = torch.compile(model) if compiled else model
-    return torch_arm(model, lambda: call(input_ids=hidden, attention_mask=real, labels=labels).loss)
-
-
-def gathered_arm(shape: Shape) -> Arm:
-    """The equal-work peer: our architecture in plain torch, see `gathered_model`."""
-    import torch
-
-    model = gathered_model(shape)
-    tokens = torch.tensor(shape.draw_tokens(), dtype=torch.long)
-    positions = torch.tensor(shape.draw_positions())
-    targets, hidden = tokens.gather(1, positions), tokens.scatter(1, positions, MASK)
-    real = torch.ones_like(tokens, dtype=torch.bool)
+    call = torch.compile(model) if setup.compiled else model
 
     def loss() -> Any:
-        logits = model(hidden, real, positions)
+        return call(input_ids=hidden, attention_mask=real, labels=labels).loss
+
+    return torch_arm(model, loss, setup)
+
+
+def gathered_arm(shape: Shape, setup: Setup) -> Arm:
+    """The equal-work peer: our architecture in plain torch, see `gathered_model`. On a GPU it is
+    told that nothing is padded, so that PyTorch may take its fastest attention."""
+    import torch
+
+    model = gathered_model(shape, setup.attention_dropout).to(setup.device)
+    tokens, positions = _rows(shape, setup)
+    targets, hidden = tokens.gather(1, positions), tokens.scatter(1, positions, MASK)
+    real = None if setup.device == "cuda" else torch.ones_like(tokens, dtype=torch.bool)
+    call = torch.compile(model) if setup.compiled else model
+
+    def loss() -> Any:
+        logits = call(hidden, real, positions).float()
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
-    return torch_arm(model, loss)
+    return torch_arm(model, loss, setup)
 
 
-def gathered_model(shape: Shape) -> Any:
-    """A torch module (tokens [B, T], real [B, T], positions [B, P]) -> logits [B, P, V]: post-norm
-    encoder, tied softmax with bias, positions gathered before the vocabulary projection."""
+def _rows(shape: Shape, setup: Setup) -> tuple[Any, Any]:
+    """(tokens, positions) int64 on the device."""
+    import torch
+
+    tokens, positions = shape.draw_tokens().astype(np.int64), shape.draw_positions()
+    return torch.tensor(tokens).to(setup.device), torch.tensor(positions).to(setup.device)
+
+
+def gathered_model(shape: Shape, attention_dropout: float | None = None) -> Any:
+    """A torch module (tokens [B, T], real [B, T] or None, positions [B, P]) -> logits [B, P, V]:
+    post-norm encoder, tied softmax with bias, positions gathered before the vocabulary projection.
+    """
     import torch
     from torch import nn
     from torch.nn import functional as F
 
     D, H, p = shape.width, shape.heads, shape.dropout
+    p_attention = p if attention_dropout is None else attention_dropout
 
     class Layer(nn.Module):
         def __init__(self) -> None:
@@ -127,8 +159,9 @@ def gathered_model(shape: Shape) -> Any:
                 f(x).view(B, T, H, D // H).transpose(1, 2)
                 for f in (self.query, self.key, self.value)
             )
-            dropout = p if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout)
+            dropout = p_attention if self.training else 0.0
+            mask = None if real is None else real[:, None, None, :]
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout)
             mixed = self.output(mixed.transpose(1, 2).reshape(B, T, D))
             x = self.attention_norm(x + F.dropout(mixed, p, self.training))
             return self.ffn_norm(x + F.dropout(self.down(F.gelu(self.up(x))), p, self.training))

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from xl_jax.model.by_platform import stored
+
 
 @jax.custom_vjp
 def linear(
@@ -16,8 +18,8 @@ def linear(
 ) -> Float[Array, "N F"]:
     """x W + b, in the type of b.
 
-    The kernel's gradient is the product whose transposed factor is the narrower one, which XLA
-    computes faster; the barrier keeps it from turning the product round again.
+    On a CPU the kernel's gradient is the product whose transposed factor is the narrower one, which
+    XLA computes faster; the barrier keeps it from turning the product round again.
     """
     product = jnp.matmul(x_NxD, kernel_DxF, preferred_element_type=bias_F.dtype)
     return product + bias_F[None]
@@ -28,12 +30,25 @@ def _linear_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[j
 
 
 def _linear_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    x, kernel = saved
+    return jax.lax.platform_dependent(*saved, g, cpu=_linear_on_cpu, default=_linear_elsewhere)
+
+
+def _linear_on_cpu(
+    x: jax.Array, kernel: jax.Array, g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     d_bias, g = jnp.sum(g, axis=0), g.astype(x.dtype)
     wide = x.shape[1] > g.shape[1]
     product = jax.lax.optimization_barrier(g.T @ x if wide else x.T @ g)
     d_kernel = product.T if wide else product
     return g @ kernel.T, d_kernel, d_bias
+
+
+def _linear_elsewhere(
+    x: jax.Array, kernel: jax.Array, g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """g is stored, once and in x's type: a GPU reads it three times."""
+    kind, g = g.dtype, jax.lax.optimization_barrier(g.astype(x.dtype))
+    return g @ kernel.T, x.T @ g, jnp.sum(g, axis=0, dtype=jnp.float32).astype(kind)
 
 
 linear.defvjp(_linear_forward, _linear_backward)
@@ -57,7 +72,7 @@ def _layer_norm_forward(
     mean = jnp.mean(x, axis=1, keepdims=True)
     inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True) + eps)
     y = (x - mean) * inverse * scale[None] + bias[None]
-    return y, (x, mean, inverse, scale)
+    return y, (x, *stored((mean, inverse)), scale)
 
 
 def _layer_norm_backward(

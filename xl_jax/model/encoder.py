@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
+from xl_jax.model import by_platform
 from xl_jax.model.custom_vjp import layer_norm, linear
 
 Initializer = jax.nn.initializers.Initializer
@@ -97,9 +98,11 @@ class Attention(nn.Module):
         output = Linear((H, K), (c.width,), c, name="output")
         q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = project("query"), project("key"), project("value")
         if c.attention == "cudnn":  # it takes lengths, so padding has to come last
+            length_B = attention_mask_BxT.sum(1, dtype=jnp.int32)
             mixed_BxTxHxK = jax.nn.dot_product_attention(
                 *(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK),
-                key_value_seq_lengths=attention_mask_BxT.sum(1, dtype=jnp.int32),
+                query_seq_lengths=length_B,  # by default a constant, which vmap cannot batch
+                key_value_seq_lengths=length_B,
                 implementation="cudnn",
             )
             return output(mixed_BxTxHxK.reshape(B * T, H, K))
@@ -107,19 +110,26 @@ class Attention(nn.Module):
         scores_BxHxTxT = scores_BxHxTxT.astype(jnp.float32)
         scores_BxHxTxT = jnp.where(attention_mask_BxT[:, None, None, :], scores_BxHxTxT, -1e30)
         weights_BxHxTxT = jax.nn.softmax(scores_BxHxTxT, axis=-1).astype(c.dtype)
-        weights_BxHxTxT = nn.Dropout(c.attention_dropout)(weights_BxHxTxT, deterministic=not train)
+        weights_BxHxTxT = Dropout(c.attention_dropout)(weights_BxHxTxT, train)
         mixed_BxTxHxK = jnp.einsum("BHTS,BSHK->BTHK", weights_BxHxTxT, v_BxTxHxK)
         return output(mixed_BxTxHxK.reshape(B * T, H, K))
 
 
-def gelu(x: jax.Array) -> jax.Array:
-    """The exact GELU, x * P(normal <= x). By erf: `jax.nn.gelu` goes through erfc, which costs more
-    (8 % of a training step on a CPU, tools/bench.py step)."""
-    return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
+class Dropout(nn.Module):
+    """flax's dropout, the same choices by the same keys, in the platform's form."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        if not train or self.rate == 0:
+            return x
+        kept = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.rate, x.shape)
+        return by_platform.dropout(x, kept, self.rate)
 
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu": gelu,
+    "gelu": by_platform.gelu,
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "relu": jax.nn.relu,
 }
@@ -147,12 +157,12 @@ class Layer(nn.Module):
         c = self.config
         attention, feed_forward = Attention(c, name="attention"), FeedForward(c, name="ffn")
         norm1, norm2 = Norm(c, name="attention_norm"), Norm(c, name="ffn_norm")
-        dropout = nn.Dropout(c.dropout, deterministic=not train)
+        drop = partial(Dropout(c.dropout), train=train)
         if c.norm == "post":
-            x_NxD = norm1(x_NxD + dropout(attention(x_NxD, attention_mask_BxT, train)))
-            return norm2(x_NxD + dropout(feed_forward(x_NxD)))
-        x_NxD = x_NxD + dropout(attention(norm1(x_NxD), attention_mask_BxT, train))
-        return x_NxD + dropout(feed_forward(norm2(x_NxD)))
+            x_NxD = norm1(x_NxD + drop(attention(x_NxD, attention_mask_BxT, train)))
+            return norm2(x_NxD + drop(feed_forward(x_NxD)))
+        x_NxD = x_NxD + drop(attention(norm1(x_NxD), attention_mask_BxT, train))
+        return x_NxD + drop(feed_forward(norm2(x_NxD)))
 
 
 class Embed(nn.Module):
@@ -172,7 +182,7 @@ class Embed(nn.Module):
             self.language = self.param("language", _normal(c.init_token or xlm), (1, c.width))
         if c.norm == "post":
             self.norm = Norm(c)
-        self.dropout = nn.Dropout(c.dropout)
+        self.dropout = Dropout(c.dropout)
 
     def __call__(self, tokens_BxT: jax.Array, train: bool) -> jax.Array:
         T = tokens_BxT.shape[1]
@@ -182,7 +192,7 @@ class Embed(nn.Module):
         if self.config.norm == "post":
             x_BxTxD = self.norm(x_BxTxD)
         x_NxD = x_BxTxD.reshape(-1, self.config.width).astype(self.config.dtype)
-        return self.dropout(x_NxD, deterministic=not train)
+        return self.dropout(x_NxD, train)
 
 
 class Encoder(nn.Module):

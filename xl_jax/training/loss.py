@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
 
 from xl_jax.batches.sampler import Step
+from xl_jax.model.by_platform import cross_entropy
 from xl_jax.model.masking import MaskedRows, mask_rows
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rng import Purpose, key
@@ -42,7 +42,7 @@ def row_losses(
         rngs=None if dropout is None else {"dropout": dropout},
     )
     flat = logits.reshape(-1, logits.shape[-1])  # with one axis of predictions XLA reduces faster
-    losses = optax.softmax_cross_entropy_with_integer_labels(flat, rows.targets.reshape(-1))
+    losses = cross_entropy(flat, rows.targets.reshape(-1))
     return jnp.where(rows.weights > 0, losses.reshape(rows.weights.shape), 0.0)
 
 

@@ -108,8 +108,9 @@ class Update:
     def __init__(self, model: SharedModel, steps: int, mesh: Mesh):
         self.model, self.config = model, model.config
         # One matrix product a slot suits a CPU (1.2 times the speed of a batch of two,
-        # tools/bench.py); slots on several devices have to be a batch.
-        unroll = mesh.shape["data"] == 1 and self.config.batch.slots <= UNROLLED_SLOTS
+        # tools/bench.py); GPUs want large ones, and slots on several devices have to be a batch.
+        most = UNROLLED_SLOTS if _platform(mesh) == "cpu" else 1
+        unroll = mesh.shape["data"] == 1 and self.config.batch.slots <= most
         self.loss = StepLoss(model, unroll)
         self.learning_rate = optimizer.learning_rate(self.config.optim, steps)
         self.of_language, self.of_variant = model.components

@@ -1,0 +1,128 @@
+"""Whether this machine's accelerator computes what it should, and how fast, in one command.
+
+    python tools/device_check.py --json=results/device_NAME.json       under 8 minutes on an H100
+    python tools/device_check.py --smallest --json=/tmp/check.json      minute sizes, any CPU
+    python tools/device_check.py --only=parity,attention
+
+    parity      loss, gradients and one update beside the CPU's
+    attention   cuDNN's beside XLA's, rows of all lengths, several slots
+    resume      the same bits through a checkpoint, with and without deterministic programs
+    paper       the paper's step: time, share of the matmul peak, memory, masks, beside PyTorch
+    small       configs/small.py: time, masks, beside PyTorch
+    finetuning  sentences/s           features    sentences/s
+
+Text is random. A check that fails or breaks does not stop the next; the exit code is 1 if any did.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.benchmarks import record
+from xl_jax import cli
+from xl_jax.errors import InputError, unknown
+
+NAMES = ("parity", "attention", "resume", "paper", "small", "finetuning", "features")
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise InputError(message)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The flags.
+
+    Raises:
+      InputError: an unknown flag or check, or a file that cannot be written.
+    """
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = Parser(description=__doc__, formatter_class=layout, allow_abbrev=False)
+    parser.add_argument("--smallest", action="store_true", help="minute sizes")
+    parser.add_argument("--only", default=",".join(NAMES), help="checks, joined by commas")
+    parser.add_argument("--minutes", type=float, default=8, help="no check begins after these")
+    parser.add_argument("--json", type=Path, help="file to write the record to")
+    args = parser.parse_args(argv)
+    args.only = args.only.split(",")
+    for name in args.only:
+        if name not in NAMES:
+            raise unknown("check", name, NAMES)
+    cli.check_file("json", args.json)
+    return args
+
+
+def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]:
+    """Every check, one after the other; prints and writes what was found so far after each."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory too
+    import jax
+
+    from tools.device_checks import correctness, speed
+    from tools.device_checks.programs import Machine
+
+    device = jax.local_devices()[0]
+    about = record.about(command, [device.device_kind])
+    about["platform_version"] = device.client.platform_version.splitlines()[0]
+    for name, value in about.items():
+        print(f"{name}: {value}")
+    machine = Machine(device, args.smallest)
+    checks = {
+        "parity": correctness.parity,
+        "attention": correctness.attention,
+        "resume": correctness.resume,
+        "paper": speed.paper_step,
+        "small": speed.small_step,
+        "finetuning": speed.finetuning,
+        "features": speed.features,
+    }
+    start = time.monotonic()
+    found: list[record.Record] = []
+    for name in args.only:
+        began = time.monotonic()
+        if began - start > 60 * args.minutes:
+            new = [
+                {"check": name, "outcome": "skipped", "reason": f"{args.minutes} minutes are up"}
+            ]
+        else:
+            try:
+                new = checks[name](machine)
+            except Exception as error:  # what breaks is a finding, and the next check goes on
+                reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:500]
+                new = [{"check": name, "outcome": "error", "reason": reason}]
+        found += new
+        print("\n".join(map(line, new)))
+        print(f"  ({name} took {time.monotonic() - began:.0f} s)", flush=True)
+        if args.json:
+            record.write(args.json, {**about, "seconds": round(time.monotonic() - start)}, found)
+    return found
+
+
+def line(found: record.Record) -> str:
+    """A row of the table."""
+    value = f"{found['value']:.4g}" if "value" in found else ""
+    against = f"{found['relation']} {found['limit']:.4g}" if "limit" in found else ""
+    note = found.get("unit", "") if found["outcome"] == "measured" else found.get("reason", "")
+    if "of_matmul_peak" in found:
+        note += (
+            f", {found['tokens_per_second']:,.0f} tokens/s, {found['of_matmul_peak']:.1%} of peak"
+        )
+    return f"{found['outcome']:<9}{found['check']:<46}{value:>10} {against:<12} {note}".rstrip()
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parse(argv)
+    found = run(args, ["python", "tools/device_check.py", *argv])
+    outcomes = [x["outcome"] for x in found]
+    counts = {x: outcomes.count(x) for x in ("pass", "fail", "error", "measured", "skipped")}
+    print(", ".join(f"{n} {name}" for name, n in counts.items() if n))
+    return int(counts["fail"] + counts["error"] > 0)
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors():
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Whether a device computes what it should: beside the CPU, attention beside attention, resume."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tools.benchmarks.record import Record
+from tools.device_checks.programs import (
+    Machine,
+    abstract_model,
+    distance,
+    random_steps,
+    result,
+    tiny_config,
+)
+from xl_jax.batches.placement import step_shapes
+from xl_jax.batches.sampler import Step
+from xl_jax.devices.mesh import one_device
+from xl_jax.model.shared_model import SharedModel
+from xl_jax.runs.checkpoint import Checkpoints
+from xl_jax.training.loss import StepLoss
+from xl_jax.training.step import State, init_state, make_step, state_shapes
+
+DETERMINISTIC = {"xla_gpu_deterministic_ops": True, "xla_gpu_exclude_nondeterministic_ops": True}
+FLOAT32 = "float32 products on both; sums in another order, six layers deep in operations"
+
+
+def gradients(model: SharedModel, params: Any, batch: Step, device: Any) -> tuple[float, Any]:
+    """(loss, gradient) of one step, computed by `device`."""
+    loss = StepLoss(model, unroll=False)
+    one = jax.tree.map(lambda x: x[0], batch)
+    inputs = jax.device_put((params, np.int32(0), one), device)
+    grads, sums = jax.jit(loss.gradients)(*inputs)
+    return float(np.asarray(sums.loss).sum()), jax.device_get(grads)
+
+
+def parity(machine: Machine) -> list[Record]:
+    """Loss, gradients and one update, dropout on, on the device and on the CPU."""
+    model = abstract_model(tiny_config(machine))
+    cpu = jax.local_devices(backend="cpu")[0]
+    batch = random_steps(model, 1, padded=True)
+    with jax.default_matmul_precision("highest"):
+        with jax.default_device(cpu):
+            state = jax.device_get(init_state(model, one_device(cpu)))
+        (loss, grads), (found_loss, found) = (
+            gradients(model, state.params, batch, device) for device in (cpu, machine.device)
+        )
+        moved = []
+        for device in (cpu, machine.device):
+            mesh = one_device(device)
+            after, _ = make_step(model, 8, mesh)(jax.device_put(state, device), batch)
+            steps = zip(*map(jax.tree.leaves, (after.params, state.params)), strict=True)
+            moved.append([np.asarray(x) - y for x, y in steps])
+    return [
+        result("parity with the CPU: loss", abs(found_loss / loss - 1), 1e-5, FLOAT32),
+        result("parity with the CPU: gradient", distance(found, grads), 1e-4, FLOAT32),
+        result("parity with the CPU: one update", distance(moved[1], moved[0]), 1e-3, FLOAT32),
+    ]
+
+
+def attention(machine: Machine) -> list[Record]:
+    """cuDNN's attention and XLA's, forward and backward, on rows of all lengths; several slots."""
+    if not machine.gpu:
+        return [{"check": "cuDNN attention", "outcome": "skipped", "reason": "no NVIDIA GPU"}]
+    exact = abstract_model(tiny_config(machine, attention_dropout=0.0, dropout=0.0))
+    state = init_state(exact)
+    batch = random_steps(exact, 1, padded=True)
+    with jax.default_matmul_precision("highest"):
+        loss, grads = gradients(exact, state.params, batch, machine.device)
+    error = {}
+    for kind in ("xla", "cudnn"):
+        changed = dict(attention=kind, dtype="bfloat16", attention_dropout=0.0, dropout=0.0)
+        model = abstract_model(tiny_config(machine, **changed))
+        found_loss, found = gradients(model, state.params, batch, machine.device)
+        error[kind] = abs(found_loss / loss - 1), distance(found, grads)
+    reason = "in bfloat16, cuDNN may be no further from float32 than twice XLA's attention"
+    return [
+        result(
+            f"cuDNN attention: {name}", error["cudnn"][i], max(2 * error["xla"][i], 1e-4), reason
+        )
+        for i, name in enumerate(("loss", "gradient"))
+    ]
+
+
+def resume(machine: Machine) -> list[Record]:
+    """Four steps, and two, a checkpoint and two: as they come, and with the deterministic flags."""
+    kind = dict(attention="cudnn", dtype="bfloat16", attention_dropout=0.0) if machine.gpu else {}
+    model = abstract_model(tiny_config(machine, **kind))
+    records = []
+    for name, options in (("", None), (", deterministic", DETERMINISTIC)):
+        if options and not machine.gpu:
+            continue
+        mesh = one_device(machine.device)
+        c = model.config
+        step = make_step(model, 8, mesh)
+        shapes = state_shapes(model, mesh), step_shapes(c.batch, c.data.length, 1, mesh)
+        compiled: Any = step.lower(*shapes).compile(compiler_options=options)
+
+        def run(state: State, first: int, last: int, compiled: Any = compiled) -> State:
+            for i in range(first, last):
+                state, _ = compiled(state, random_steps(model, 1, seed=i))
+            return state
+
+        straight = jax.device_get(run(init_state(model, mesh), 0, 4))
+        half = run(init_state(model, mesh), 0, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = Checkpoints(Path(folder) / "checkpoints", 1, log=lambda text: None)
+            checkpoints.save(2, half)
+            checkpoints.close()
+            again = Checkpoints(Path(folder) / "checkpoints", 1, log=lambda text: None)
+            found = again.restore(state_shapes(model, mesh))
+            again.close()
+        assert found is not None
+        resumed = jax.device_get(run(found[1], 2, 4))
+        pairs = zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True)
+        differ = sum(np.asarray(x).tobytes() != np.asarray(y).tobytes() for x, y in pairs)
+        records.append(
+            result(f"resume: leaves that differ{name}", differ, 0, "resume means the same bits")
+        )
+    if machine.gpu:  # without the flags nobody promises it
+        records[0] |= {"outcome": "measured", "unit": "leaves"}
+        records[0] = {k: v for k, v in records[0].items() if k not in ("relation", "limit")}
+    return records

@@ -1,0 +1,283 @@
+"""How fast a device is: the training step beside PyTorch's and beside the device's own matrix
+product, sharing masks, memory, deterministic programs, fine-tuning, features."""
+
+import gc
+import importlib.util
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tools.benchmarks.finetune import draw_sentences, make_tuner, our_arm, parts_of_epochs
+from tools.benchmarks.record import Record
+from tools.benchmarks.torch_step import Setup, Shape, gathered_arm, transformers_arm
+from tools.device_checks.correctness import DETERMINISTIC
+from tools.device_checks.programs import (
+    MASKS,
+    Machine,
+    abstract_model,
+    measured,
+    paper_config,
+    random_steps,
+    result,
+    small_config,
+)
+from xl_jax.analysis.features import Extractor
+from xl_jax.batches.placement import step_shapes
+from xl_jax.config import Config
+from xl_jax.devices.mesh import one_device
+from xl_jax.model import sharing
+from xl_jax.tokens.shards import of_lines
+from xl_jax.tokens.special import N_SPECIAL
+from xl_jax.training.compiled_step import memory
+from xl_jax.training.step import flops_per_step, init_state, make_step, state_shapes
+
+AT_ONCE = 3  # programs that are compiled at the same time
+Options = Mapping[str, Any] | None
+
+
+def matmul_peak(machine: Machine) -> float:
+    """FLOP/s of the device's bfloat16 product of two square matrices of random numbers."""
+    size, calls = (256, 2) if machine.smallest else (8192, 20)
+    keys = jax.random.split(jax.random.key(0))
+    a, b = (jax.random.normal(key, (size, size), jnp.bfloat16) for key in keys)
+    product = jax.jit(jnp.matmul)
+    product(a, b).block_until_ready()
+    rates = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(calls):
+            made = product(a, b)
+        made.block_until_ready()
+        rates.append(calls * 2 * size**3 / (time.perf_counter() - start))
+    return median(rates)
+
+
+def compiled_steps(configs: Mapping[str, tuple[Config, Options]]) -> dict[str, Any]:
+    """The training step of each config; the first one alone, so that its choice of kernels is not
+    disturbed (same shapes are not measured again)."""
+    mesh = one_device()
+
+    def lowered(config: Config) -> Any:
+        model = abstract_model(config)
+        shapes = step_shapes(config.batch, config.data.length, 1, mesh)
+        return make_step(model, config.steps, mesh).lower(state_shapes(model, mesh), shapes)
+
+    def compiled(program: Any, options: Options) -> Any:
+        return program.compile(compiler_options=dict(options) if options else None)
+
+    made = {}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for i, (name, (config, options)) in enumerate(configs.items()):
+            made[name] = pool.submit(compiled, lowered(config), options)
+            if i == 0:
+                made[name].result()
+    return {name: future.result() for name, future in made.items()}
+
+
+def seconds_of(machine: Machine, config: Config, compiled: Any) -> list[float]:
+    """Seconds of a step, by round; the batch is on the device, the state is donated."""
+    model = abstract_model(config)
+    state, batch = init_state(model), jax.device_put(random_steps(model, 1))
+    rounds, steps = (2, 1) if machine.smallest else (5, 4)
+    for _ in range(2):
+        state, metrics = compiled(state, batch)
+    loss = float(metrics["loss_sum"].sum() / metrics["predicted"].sum())
+    if not np.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} after two steps")
+    seconds = []
+    for _ in range(rounds):
+        jax.block_until_ready(state)
+        start = time.perf_counter()
+        for _ in range(steps):
+            state, metrics = compiled(state, batch)
+        jax.block_until_ready(state)
+        seconds.append((time.perf_counter() - start) / steps)
+    return seconds
+
+
+def timed(program: str, config: Config, seconds: list[float], peak: float) -> Record:
+    """The record of a step's time."""
+    flops, b = flops_per_step(abstract_model(config)), config.batch
+    tokens = b.accum * b.slots * b.rows * config.data.length
+    return measured(
+        f"step: {program}",
+        1000 * median(seconds),
+        "ms",
+        low=1000 * min(seconds),
+        high=1000 * max(seconds),
+        tokens_per_second=tokens / median(seconds),
+        tflops=flops / median(seconds) / 1e12,
+        of_matmul_peak=flops / median(seconds) / peak,
+    )
+
+
+def torch_steps(machine: Machine, config: Config, arms: Mapping[str, Any]) -> list[Record]:
+    """Times of PyTorch's step of the same work, compiled, bfloat16 by autocast. `arms`: name ->
+    (function that makes the arm, dropout of attention). It frees its memory at the end."""
+    if importlib.util.find_spec("torch") is None:
+        return [{"check": "PyTorch", "outcome": "skipped", "reason": "it is not installed"}]
+    import torch
+
+    if machine.gpu and not torch.cuda.is_available():
+        return [{"check": "PyTorch", "outcome": "skipped", "reason": "it sees no GPU"}]
+    m, b = config.model, config.batch
+    vocab = abstract_model(config).vocab_size
+    accum = b.accum if machine.smallest else 8
+    rows = b.accum * b.slots * b.rows // accum
+    shape = Shape(m.layers, m.width, m.heads, m.ffn, vocab, rows, config.data.length, m.dropout)
+    tokens = accum * shape.tokens
+    records: list[Record] = []
+    for name, (make, attention_dropout) in arms.items():
+        device = "cuda" if machine.gpu else "cpu"
+        setup = Setup(device, m.dtype == "bfloat16", machine.gpu, accum, attention_dropout)
+        try:
+            arm = make(shape, setup)
+            arm(2)
+            seconds = []
+            for _ in range(1 if machine.smallest else 3):
+                start = time.perf_counter()
+                arm(3)
+                seconds.append((time.perf_counter() - start) / 3)
+            more = {"low": 1000 * min(seconds), "high": 1000 * max(seconds)}
+            rate = tokens / median(seconds)
+            records.append(
+                measured(
+                    f"step: {name}", 1000 * median(seconds), "ms", **more, tokens_per_second=rate
+                )
+            )
+        except Exception as error:  # a peer that fails must not cost the others' figures
+            reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:300]
+            records.append({"check": f"step: {name}", "outcome": "error", "reason": reason})
+        arm = None
+        gc.collect()
+        if machine.gpu:
+            torch._dynamo.reset()
+            torch.cuda.empty_cache()
+    return records
+
+
+def paper_step(machine: Machine) -> list[Record]:
+    """The paper's step: time, memory, share of the peak, beside PyTorch, each mask."""
+    cudnn = {"attention": "cudnn", "attention_dropout": 0.0} if machine.gpu else {}
+    fused, as_published = paper_config(machine, **cudnn), paper_config(machine)
+    records = torch_steps(
+        machine,
+        fused,
+        {
+            "PyTorch, no attention dropout": (gathered_arm, 0.0),
+            "PyTorch, attention dropout 0.1": (gathered_arm, 0.1),
+            "transformers, attention dropout 0.1": (transformers_arm, 0.1),
+        },
+    )
+    peak = matmul_peak(machine)
+    records.append(measured("bfloat16 matrix product", peak / 1e12, "TFLOP/s"))
+
+    ours, published = "paper, cuDNN attention without dropout", "paper as published, XLA attention"
+    configs: dict[str, tuple[Config, Options]] = {ours: (fused, None)}
+    if machine.gpu:
+        configs[published] = (as_published, None)
+        configs["paper, cuDNN attention, deterministic"] = (fused, DETERMINISTIC)
+    for mask in MASKS[1:] if not machine.smallest else MASKS[-1:]:
+        configs[f"paper, {mask}"] = (paper_config(machine, mask, **cudnn), None)
+    programs = compiled_steps(configs)
+
+    times = {}
+    for name, (config, _) in configs.items():
+        seconds = seconds_of(machine, config, programs[name])
+        times[name] = median(seconds)
+        records.append(timed(name, config, seconds, peak))
+        if name == ours:
+            records += _memory(machine, programs[name])
+    if not machine.gpu:
+        return records
+    share = flops_per_step(abstract_model(fused)) / times[ours] / peak
+    goal = "the goal for the paper's step, of the measured matrix product"
+    records.append(result("share of the matmul peak", share, 0.5, goal, at_least=True))
+    cost = times["paper, cuDNN attention, deterministic"] / times[ours]
+    records.append(measured("deterministic over default", cost, "x"))
+    for mask in MASKS[1:]:
+        records.append(
+            measured(f"paper, {mask} over all_shared", times[f"paper, {mask}"] / times[ours], "x")
+        )
+    theirs = {x["check"]: x["value"] / 1000 for x in records if x["outcome"] == "measured"}
+    goal = "the goal for the paper's step, equal work"
+    for name, mine in (
+        ("PyTorch, no attention dropout", ours),
+        ("PyTorch, attention dropout 0.1", published),
+        ("transformers, attention dropout 0.1", published),
+    ):
+        if f"step: {name}" in theirs:
+            ratio = theirs[f"step: {name}"] / times[mine]
+            records.append(result(f"speed over {name}", ratio, 1.3, goal, at_least=True))
+    return records
+
+
+def _memory(machine: Machine, compiled: Any) -> list[Record]:
+    """The most memory that was in use, over what the compiled program said it needs."""
+    used, needs = (machine.device.memory_stats() or {}).get("peak_bytes_in_use"), memory(compiled)
+    if not used or needs is None:
+        return [{"check": "memory", "outcome": "skipped", "reason": "the backend does not say"}]
+    reason = "the allocator's rounding, and what choosing kernels took"
+    found = {"estimate_gib": needs.total / 2**30, "used_gib": used / 2**30}
+    return [result("memory: off the estimate", abs(used / needs.total - 1), 0.1, reason, **found)]
+
+
+def small_step(machine: Machine) -> list[Record]:
+    """`small` with each mask, beside PyTorch; in bfloat16 where the device has it."""
+    kind = {"dtype": "bfloat16"} if machine.gpu else {}
+    all_shared = small_config(machine, **kind)
+    arms = {"small, PyTorch": (gathered_arm, all_shared.model.attention_dropout)}
+    records = torch_steps(machine, all_shared, arms) if machine.gpu else []
+    peak = matmul_peak(machine)
+    masks = MASKS if not machine.smallest else MASKS[:1]
+    configs = {f"small, {x}": (small_config(machine, x, **kind), None) for x in masks}
+    if machine.gpu:
+        fused = small_config(machine, **kind, attention="cudnn", attention_dropout=0.0)
+        configs["small, cuDNN attention without dropout"] = (fused, None)
+    programs = compiled_steps(configs)
+    times = {}
+    for name, (config, _) in configs.items():
+        seconds = seconds_of(machine, config, programs[name])
+        times[name] = median(seconds)
+        records.append(timed(name, config, seconds, peak))
+    shared = times["small, all_shared"]
+    records += [measured(f"{x} over all_shared", times[x] / shared, "x") for x in times]
+    return records
+
+
+def finetuning(machine: Machine) -> list[Record]:
+    """Sentences/s of fine-tuning a tagger of `small`'s sizes, batches of 32."""
+    shape = Shape(1, 8, 2, 16, 64, 4, 16) if machine.smallest else Shape(dropout=0.1)
+    steps = 5 if machine.smallest else 100
+    tuner = make_tuner(shape, draw_sentences(shape), steps)
+    arm = our_arm(tuner, parts_of_epochs(tuner, steps)())
+    arm(steps)
+    return [_rate("fine-tuning", lambda: arm(steps), steps * shape.rows, "sentences/s")]
+
+
+def features(machine: Machine) -> list[Record]:
+    """Sentences/s of means over every layer of `small`, lines of 5 to 60 pieces."""
+    config = small_config(machine)
+    model, random = abstract_model(config), np.random.default_rng(0)
+    most = min(60, config.data.length - 2)
+    sizes = np.clip(random.lognormal(3, 0.5, 50 if machine.smallest else 20_000), 5, most)
+    lines = [random.integers(N_SPECIAL, model.vocab_size, int(n)).astype(np.int32) for n in sizes]
+    view = jax.device_get(sharing.select(model.init(), model.mask, 0))
+    extractor, shard = Extractor(model.module), of_lines(lines)
+    extractor.sentences(view, shard)
+    return [_rate("features", lambda: extractor.sentences(view, shard), len(lines), "sentences/s")]
+
+
+def _rate(check: str, run: Callable[[], Any], items: int, unit: str) -> Record:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return measured(check, items / median(seconds), unit)
