@@ -60,10 +60,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]:
     """Every check, one after the other; prints and writes what was found so far after each."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory too
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
     import jax
 
+    if args.smallest:  # compiling takes longer than running
+        jax.config.update("jax_disable_most_optimizations", True)
+
     from tools.device_checks import correctness, speed
-    from tools.device_checks.programs import Machine
+    from tools.device_checks.programs import Check, Machine, broken
 
     device = jax.local_devices()[0]
     about = record.about(command, [device.device_kind])
@@ -71,7 +75,7 @@ def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]
     for name, value in about.items():
         print(f"{name}: {value}")
     machine = Machine(device, args.smallest)
-    checks = {
+    checks: dict[str, Check] = {
         "parity": correctness.parity,
         "attention": correctness.attention,
         "resume": correctness.resume,
@@ -82,23 +86,25 @@ def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]
     }
     start = time.monotonic()
     found: list[record.Record] = []
+
+    def add(new: record.Record) -> None:
+        found.append(new)
+        print(line(new), flush=True)
+        if args.json:
+            record.write(args.json, {**about, "seconds": round(time.monotonic() - start)}, found)
+
     for name in args.only:
         began = time.monotonic()
         if began - start > 60 * args.minutes:
-            new = [
-                {"check": name, "outcome": "skipped", "reason": f"{args.minutes} minutes are up"}
-            ]
-        else:
-            try:
-                new = checks[name](machine)
-            except Exception as error:  # what breaks is a finding, and the next check goes on
-                reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:500]
-                new = [{"check": name, "outcome": "error", "reason": reason}]
-        found += new
-        print("\n".join(map(line, new)))
+            reason = f"{args.minutes:g} minutes are up"
+            add({"check": name, "outcome": "skipped", "reason": reason})
+            continue
+        try:
+            for new in checks[name](machine):
+                add(new)
+        except Exception as error:  # what breaks is a finding, and the next check goes on
+            add(broken(name, error))
         print(f"  ({name} took {time.monotonic() - began:.0f} s)", flush=True)
-        if args.json:
-            record.write(args.json, {**about, "seconds": round(time.monotonic() - start)}, found)
     return found
 
 

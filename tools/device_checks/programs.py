@@ -1,7 +1,7 @@
 """What tools/device_check.py runs: configs of the repository on one device, random text."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,12 @@ def result(
 def measured(check: str, value: float, unit: str, **more: Any) -> Record:
     """A figure that has no limit."""
     return {"check": check, "outcome": "measured", "value": float(value), "unit": unit, **more}
+
+
+def broken(check: str, error: Exception) -> Record:
+    """A check that could not be made."""
+    reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:500]
+    return {"check": check, "outcome": "error", "reason": reason}
 
 
 def paper_config(machine: Machine, sharing: str = "all_shared", **model: Any) -> Config:
@@ -106,4 +112,4 @@ def distance(found: Any, expected: Any) -> float:
     return (error / sum(float(np.square(y).sum()) for _, y in over)) ** 0.5
 
 
-Check = Callable[[Machine], list[Record]]
+Check = Callable[[Machine], Iterable[Record]]

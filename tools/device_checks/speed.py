@@ -1,10 +1,11 @@
 """How fast a device is: the training step beside PyTorch's and beside the device's own matrix
 product, sharing masks, memory, deterministic programs, fine-tuning, features."""
 
+import dataclasses
 import gc
 import importlib.util
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any
@@ -21,6 +22,7 @@ from tools.device_checks.programs import (
     MASKS,
     Machine,
     abstract_model,
+    broken,
     measured,
     paper_config,
     random_steps,
@@ -29,7 +31,7 @@ from tools.device_checks.programs import (
 )
 from xl_jax.analysis.features import Extractor
 from xl_jax.batches.placement import step_shapes
-from xl_jax.config import Config
+from xl_jax.config import Batch, Config
 from xl_jax.devices.mesh import one_device
 from xl_jax.model import sharing
 from xl_jax.tokens.shards import of_lines
@@ -58,9 +60,11 @@ def matmul_peak(machine: Machine) -> float:
     return median(rates)
 
 
-def compiled_steps(configs: Mapping[str, tuple[Config, Options]]) -> dict[str, Any]:
-    """The training step of each config; the first one alone, so that its choice of kernels is not
-    disturbed (same shapes are not measured again)."""
+def compiled_steps(
+    configs: Mapping[str, tuple[Config, Options]],
+) -> Iterator[tuple[str, Any]]:
+    """(name, training step of the config, or what its compiler raised), each as soon as it and
+    those before it are there; the first alone, so that its choice of kernels is not disturbed."""
     mesh = one_device()
 
     def lowered(config: Config) -> Any:
@@ -69,15 +73,17 @@ def compiled_steps(configs: Mapping[str, tuple[Config, Options]]) -> dict[str, A
         return make_step(model, config.steps, mesh).lower(state_shapes(model, mesh), shapes)
 
     def compiled(program: Any, options: Options) -> Any:
-        return program.compile(compiler_options=dict(options) if options else None)
+        try:
+            return program.compile(compiler_options=dict(options) if options else None)
+        except Exception as error:
+            return error
 
-    made = {}
+    (first, (config, options)), *others = configs.items()
+    yield first, compiled(lowered(config), options)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for i, (name, (config, options)) in enumerate(configs.items()):
-            made[name] = pool.submit(compiled, lowered(config), options)
-            if i == 0:
-                made[name].result()
-    return {name: future.result() for name, future in made.items()}
+        waiting = [(x, pool.submit(compiled, lowered(c), o)) for x, (c, o) in others]
+    for name, future in waiting:  # none is compiled while another is timed
+        yield name, future.result()
 
 
 def seconds_of(machine: Machine, config: Config, compiled: Any) -> list[float]:
@@ -152,8 +158,7 @@ def torch_steps(machine: Machine, config: Config, arms: Mapping[str, Any]) -> li
                 )
             )
         except Exception as error:  # a peer that fails must not cost the others' figures
-            reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:300]
-            records.append({"check": f"step: {name}", "outcome": "error", "reason": reason})
+            records.append(broken(f"step: {name}", error))
         arm = None
         gc.collect()
         if machine.gpu:
@@ -162,93 +167,89 @@ def torch_steps(machine: Machine, config: Config, arms: Mapping[str, Any]) -> li
     return records
 
 
-def paper_step(machine: Machine) -> list[Record]:
+def paper_step(machine: Machine) -> Iterator[Record]:
     """The paper's step: time, memory, share of the peak, beside PyTorch, each mask."""
     cudnn = {"attention": "cudnn", "attention_dropout": 0.0} if machine.gpu else {}
     fused, as_published = paper_config(machine, **cudnn), paper_config(machine)
-    records = torch_steps(
-        machine,
-        fused,
-        {
-            "PyTorch, no attention dropout": (gathered_arm, 0.0),
-            "PyTorch, attention dropout 0.1": (gathered_arm, 0.1),
-            "transformers, attention dropout 0.1": (transformers_arm, 0.1),
-        },
-    )
+    if machine.gpu:  # XLA's attention needs four times the memory
+        as_published = dataclasses.replace(as_published, batch=Batch(accum=8, slots=1, rows=96))
+    theirs = {}
+    arms = {
+        "PyTorch, no attention dropout": (gathered_arm, 0.0),
+        "PyTorch, attention dropout 0.1": (gathered_arm, 0.1),
+        "transformers, attention dropout 0.1": (transformers_arm, 0.1),
+    }
+    for record in torch_steps(machine, fused, arms):
+        yield record
+        if record["outcome"] == "measured":
+            theirs[record["check"].removeprefix("step: ")] = record["value"] / 1000
     peak = matmul_peak(machine)
-    records.append(measured("bfloat16 matrix product", peak / 1e12, "TFLOP/s"))
+    yield measured("bfloat16 matrix product", peak / 1e12, "TFLOP/s")
 
     ours, published = "paper, cuDNN attention without dropout", "paper as published, XLA attention"
     configs: dict[str, tuple[Config, Options]] = {ours: (fused, None)}
     if machine.gpu:
         configs[published] = (as_published, None)
-        configs["paper, cuDNN attention, deterministic"] = (fused, DETERMINISTIC)
-    for mask in MASKS[1:] if not machine.smallest else MASKS[-1:]:
+    for mask in MASKS[1:] if not machine.smallest else ():
         configs[f"paper, {mask}"] = (paper_config(machine, mask, **cudnn), None)
-    programs = compiled_steps(configs)
-
-    times = {}
-    for name, (config, _) in configs.items():
-        seconds = seconds_of(machine, config, programs[name])
+    if machine.gpu:
+        configs["paper, cuDNN attention, deterministic"] = (fused, DETERMINISTIC)
+    times: dict[str, float] = {}
+    for name, compiled in compiled_steps(configs):
+        if isinstance(compiled, Exception):
+            yield broken(f"step: {name}", compiled)
+            continue
+        seconds = seconds_of(machine, configs[name][0], compiled)
         times[name] = median(seconds)
-        records.append(timed(name, config, seconds, peak))
+        yield timed(name, configs[name][0], seconds, peak)
         if name == ours:
-            records += _memory(machine, programs[name])
-    if not machine.gpu:
-        return records
-    share = flops_per_step(abstract_model(fused)) / times[ours] / peak
-    goal = "the goal for the paper's step, of the measured matrix product"
-    records.append(result("share of the matmul peak", share, 0.5, goal, at_least=True))
-    cost = times["paper, cuDNN attention, deterministic"] / times[ours]
-    records.append(measured("deterministic over default", cost, "x"))
-    for mask in MASKS[1:]:
-        records.append(
-            measured(f"paper, {mask} over all_shared", times[f"paper, {mask}"] / times[ours], "x")
-        )
-    theirs = {x["check"]: x["value"] / 1000 for x in records if x["outcome"] == "measured"}
+            yield _memory(machine, compiled)
+            if machine.gpu:
+                share = flops_per_step(abstract_model(fused)) / times[ours] / peak
+                goal = "the goal for the paper's step, of the measured matrix product"
+                yield result("share of the matmul peak", share, 0.5, goal, at_least=True)
+        else:
+            yield measured(
+                f"{name} over cuDNN attention, all_shared", times[name] / times[ours], "x"
+            )
     goal = "the goal for the paper's step, equal work"
-    for name, mine in (
-        ("PyTorch, no attention dropout", ours),
-        ("PyTorch, attention dropout 0.1", published),
-        ("transformers, attention dropout 0.1", published),
-    ):
-        if f"step: {name}" in theirs:
-            ratio = theirs[f"step: {name}"] / times[mine]
-            records.append(result(f"speed over {name}", ratio, 1.3, goal, at_least=True))
-    return records
+    for name, mine in zip(arms, (ours, published, published), strict=True):
+        if machine.gpu and name in theirs and mine in times:
+            ratio = theirs[name] / times[mine]
+            yield result(f"speed over {name}", ratio, 1.3, goal, at_least=True)
 
 
-def _memory(machine: Machine, compiled: Any) -> list[Record]:
+def _memory(machine: Machine, compiled: Any) -> Record:
     """The most memory that was in use, over what the compiled program said it needs."""
     used, needs = (machine.device.memory_stats() or {}).get("peak_bytes_in_use"), memory(compiled)
     if not used or needs is None:
-        return [{"check": "memory", "outcome": "skipped", "reason": "the backend does not say"}]
+        return {"check": "memory", "outcome": "skipped", "reason": "the backend does not say"}
     reason = "the allocator's rounding, and what choosing kernels took"
     found = {"estimate_gib": needs.total / 2**30, "used_gib": used / 2**30}
-    return [result("memory: off the estimate", abs(used / needs.total - 1), 0.1, reason, **found)]
+    return result("memory: off the estimate", abs(used / needs.total - 1), 0.1, reason, **found)
 
 
-def small_step(machine: Machine) -> list[Record]:
+def small_step(machine: Machine) -> Iterator[Record]:
     """`small` with each mask, beside PyTorch; in bfloat16 where the device has it."""
     kind = {"dtype": "bfloat16"} if machine.gpu else {}
     all_shared = small_config(machine, **kind)
     arms = {"small, PyTorch": (gathered_arm, all_shared.model.attention_dropout)}
-    records = torch_steps(machine, all_shared, arms) if machine.gpu else []
+    yield from torch_steps(machine, all_shared, arms) if machine.gpu else ()
     peak = matmul_peak(machine)
     masks = MASKS if not machine.smallest else MASKS[:1]
     configs = {f"small, {x}": (small_config(machine, x, **kind), None) for x in masks}
     if machine.gpu:
         fused = small_config(machine, **kind, attention="cudnn", attention_dropout=0.0)
         configs["small, cuDNN attention without dropout"] = (fused, None)
-    programs = compiled_steps(configs)
-    times = {}
-    for name, (config, _) in configs.items():
-        seconds = seconds_of(machine, config, programs[name])
-        times[name] = median(seconds)
-        records.append(timed(name, config, seconds, peak))
-    shared = times["small, all_shared"]
-    records += [measured(f"{x} over all_shared", times[x] / shared, "x") for x in times]
-    return records
+    first = 0.0
+    for name, compiled in compiled_steps(configs):
+        if isinstance(compiled, Exception):
+            yield broken(f"step: {name}", compiled)
+            continue
+        seconds = seconds_of(machine, configs[name][0], compiled)
+        first = first or median(seconds)
+        yield timed(name, configs[name][0], seconds, peak)
+        yield measured(f"{name} over all_shared", median(seconds) / first, "x")
 
 
 def finetuning(machine: Machine) -> list[Record]:

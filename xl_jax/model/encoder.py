@@ -98,10 +98,11 @@ class Attention(nn.Module):
         output = Linear((H, K), (c.width,), c, name="output")
         q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = project("query"), project("key"), project("value")
         if c.attention == "cudnn":  # it takes lengths, so padding has to come last
-            length_B = attention_mask_BxT.sum(1, dtype=jnp.int32)
+            # At least 1: nothing says that the kernel's gradient is finite where there is no key.
+            length_B = jnp.maximum(attention_mask_BxT.sum(1, dtype=jnp.int32), 1)
             mixed_BxTxHxK = jax.nn.dot_product_attention(
                 *(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK),
-                query_seq_lengths=length_B,  # by default a constant, which vmap cannot batch
+                query_seq_lengths=T + 0 * length_B,  # vmap cannot batch a constant
                 key_value_seq_lengths=length_B,
                 implementation="cudnn",
             )
