@@ -27,7 +27,7 @@ from xl_jax.training.loss import StepLoss
 from xl_jax.training.step import State, init_state, make_step, state_shapes
 
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True, "xla_gpu_exclude_nondeterministic_ops": True}
-FLOAT32 = "float32 products on both; sums in another order, six layers deep in operations"
+FLOAT32 = "float32 products on both; sums in another order"
 
 
 def gradients(model: SharedModel, params: Any, batch: Step, device: Any) -> tuple[float, Any]:
@@ -74,7 +74,9 @@ def attention(machine: Machine) -> list[Record]:
         loss, grads = gradients(exact, state.params, batch, machine.device)
     error = {}
     for kind in ("xla", "cudnn"):
-        changed = dict(attention=kind, dtype="bfloat16", attention_dropout=0.0, dropout=0.0)
+        changed: dict[str, Any] = dict(
+            attention=kind, dtype="bfloat16", attention_dropout=0.0, dropout=0.0
+        )
         model = abstract_model(tiny_config(machine, **changed))
         found_loss, found = gradients(model, state.params, batch, machine.device)
         error[kind] = abs(found_loss / loss - 1), distance(found, grads)
@@ -89,14 +91,16 @@ def attention(machine: Machine) -> list[Record]:
 
 def resume(machine: Machine) -> Iterator[Record]:
     """Four steps, and two, a checkpoint and two: as they come, and with the deterministic flags."""
-    kind = dict(attention="cudnn", dtype="bfloat16", attention_dropout=0.0) if machine.gpu else {}
+    kind: dict[str, Any] = (
+        dict(attention="cudnn", dtype="bfloat16", attention_dropout=0.0) if machine.gpu else {}
+    )
     model = abstract_model(tiny_config(machine, **kind))
     for name, options in (("", None), (", deterministic", DETERMINISTIC)):
         if options and not machine.gpu:
             continue
         mesh = one_device(machine.device)
         c = model.config
-        step = make_step(model, 8, mesh)
+        step: Any = make_step(model, 8, mesh)
         shapes = state_shapes(model, mesh), step_shapes(c.batch, c.data.length, 1, mesh)
         compiled: Any = step.lower(*shapes).compile(compiler_options=options)
 

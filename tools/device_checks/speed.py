@@ -70,7 +70,8 @@ def compiled_steps(
     def lowered(config: Config) -> Any:
         model = abstract_model(config)
         shapes = step_shapes(config.batch, config.data.length, 1, mesh)
-        return make_step(model, config.steps, mesh).lower(state_shapes(model, mesh), shapes)
+        step: Any = make_step(model, config.steps, mesh)
+        return step.lower(state_shapes(model, mesh), shapes)
 
     def compiled(program: Any, options: Options) -> Any:
         try:
@@ -169,7 +170,9 @@ def torch_steps(machine: Machine, config: Config, arms: Mapping[str, Any]) -> li
 
 def paper_step(machine: Machine) -> Iterator[Record]:
     """The paper's step: time, memory, share of the peak, beside PyTorch, each mask."""
-    cudnn = {"attention": "cudnn", "attention_dropout": 0.0} if machine.gpu else {}
+    cudnn: dict[str, Any] = {}
+    if machine.gpu:
+        cudnn = {"attention": "cudnn", "attention_dropout": 0.0}
     fused, as_published = paper_config(machine, **cudnn), paper_config(machine)
     if machine.gpu:  # XLA's attention needs four times the memory
         as_published = dataclasses.replace(as_published, batch=Batch(accum=8, slots=1, rows=96))
@@ -231,7 +234,7 @@ def _memory(machine: Machine, compiled: Any) -> Record:
 
 def small_step(machine: Machine) -> Iterator[Record]:
     """`small` with each mask, beside PyTorch; in bfloat16 where the device has it."""
-    kind = {"dtype": "bfloat16"} if machine.gpu else {}
+    kind: dict[str, Any] = {"dtype": "bfloat16"} if machine.gpu else {}
     all_shared = small_config(machine, **kind)
     arms = {"small, PyTorch": (gathered_arm, all_shared.model.attention_dropout)}
     yield from torch_steps(machine, all_shared, arms) if machine.gpu else ()
