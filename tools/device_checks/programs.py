@@ -74,7 +74,7 @@ def tiny_config(machine: Machine, sharing: str = "sep_l1", **model: Any) -> Conf
 def _config(machine: Machine, values: Any, batch: Batch, sharing: str, model: Any) -> Config:
     values.model.update(model)
     if machine.smallest:
-        values.model.update(layers=2, width=16, heads=2, ffn=32, positions=32)
+        values.model.update(layers=1, width=16, heads=2, ffn=32, positions=32)
         values.data.length, values.vocab.size = 16, 128
         batch = dataclasses.replace(batch, rows=4)
     config: Config = from_dict(values)
