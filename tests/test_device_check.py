@@ -2,17 +2,10 @@
 
 import json
 
-import jax
 import pytest
 
 from tools import device_check
 from xl_jax.errors import InputError
-
-
-@pytest.fixture(autouse=True)
-def restore_optimizations():
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_the_smallest_form_passes(tmp_path, capsys):
