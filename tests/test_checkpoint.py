@@ -1,7 +1,10 @@
 """Checkpoints: what is kept, what is refused, and what is said when the disk is not willing."""
 
+import re
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,6 +209,65 @@ def test_a_full_disk_is_one_line_and_the_step_before_remains(tmp_path: Path) -> 
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     found = Checkpoints(tmp_path / "x", 2, lambda _: None).restore(big)
     assert found is not None and found[0] == 1
+
+
+def test_a_full_disk_says_that_the_same_command_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing: No space left on device\nOCDBT")
+
+    checkpoints = Checkpoints(tmp_path / "x", 2, lambda _: None)
+    monkeypatch.setattr(checkpoints.manager, "save", full)
+    told = "step 1 failed: No space left on device; the same command continues when there is room$"
+    with pytest.raises(RuntimeError, match=told):
+        checkpoints.save(1, state())
+
+
+COMMAND = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from xl_jax import cli
+from xl_jax.runs.checkpoint import Checkpoints
+
+def main() -> None:
+    state = {"w": np.random.default_rng(0).standard_normal(1 << 18).astype(np.float32)}
+    checkpoints = Checkpoints(Path(sys.argv[0]), 2)
+    checkpoints.save(1, state)
+    checkpoints.close()
+    (Path(sys.argv[0]) / "1/_CHECKPOINT_METADATA").write_bytes(bytes([255]))
+    checkpoints = Checkpoints(Path(sys.argv[0]), 2)
+    assert checkpoints.restore(state)[0] == 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+    checkpoints.save(2, state)
+    checkpoints.wait()
+
+sys.argv = sys.argv[1:]
+cli.run(main, "")
+"""
+
+
+def test_a_command_says_one_line_and_orbax_none(tmp_path: Path) -> None:
+    """Of a step's damaged description, which is not needed, and of a write that fails."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND, tmp_path / "x"],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"error: .*x: saving (step 2 )?failed: .*\n", ended.stderr)
+
+
+def test_a_best_step_with_a_damaged_score_is_removed(tmp_path: Path) -> None:
+    with opened(tmp_path / "x", 1, best=True) as checkpoints:
+        checkpoints.save(1, state(1.0), score=2.0)
+    (tmp_path / "x/1/metrics/metrics").write_text("")
+    said: list[str] = []
+    checkpoints = Checkpoints(tmp_path / "x", 1, said.append, best=True)
+    checkpoints.save(2, state(2.0), score=3.0)
+    checkpoints.close()
+    assert said == ["checkpoint of step 1 is damaged: its score cannot be read"]
+    assert steps(tmp_path / "x") == [2]
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 1000, 7), (2, (1 << 19) + 3)])

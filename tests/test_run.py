@@ -171,6 +171,22 @@ def test_what_is_measured_is_the_step_of_the_smallest_perplexity(whole: tuple[Ru
     assert [x.name for x in (run.folder / "best").iterdir()] == [str(run.trained()[0])]
 
 
+@pytest.mark.parametrize("file", ["about/metadata", "digests/metadata", "metrics/metrics"])
+@pytest.mark.parametrize("content", ["", "{"])
+def test_the_newest_step_is_measured_where_the_best_is_damaged(
+    place: Path, whole: tuple[Run, State], file: str, content: str
+) -> None:
+    folder = place / "damaged_best"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole[0].folder, folder)
+    run = dataclasses.replace(whole[0], folder=folder)
+    (path,) = (folder / "best").glob(f"*/{file}")
+    path.write_text(content)
+    said: list[str] = []
+    assert run.trained(said.append)[0] == run.config.steps
+    assert said[-1].endswith("; the newest checkpoint is used")
+
+
 def test_a_run_goes_on_elsewhere(place: Path, whole: tuple[Run, State]) -> None:
     """On another mesh, with its slots one after the other: the same state, then the same training
     up to rounding."""

@@ -57,12 +57,27 @@ def parse(argv: Sequence[str]) -> list[str]:
 def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
     """Parse the flags and call `main`; never returns. `doc` is the text of --help."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.set_verbosity(logging.WARNING)  # Orbax tells every step it takes
+    logging.set_verbosity(logging.WARNING)
+    if "--traceback" not in sys.argv:
+        _quieten_checkpoints()
     if {"-h", "-help", "--help", "--helpshort"} & set(sys.argv[1:]):
         print(usage(doc))
         sys.exit(0)
     with one_line_errors():
         app.run(lambda _: main(), flags_parser=parse)
+
+
+def _quieten_checkpoints() -> None:
+    """Keeps from the screen what Orbax and TensorStore print beside what they raise: every step
+    they take, and of a failed write the traceback of each thread that had a part in it."""
+    logging.get_absl_logger().disabled = True
+    shown = sys.unraisablehook
+
+    def of_an_object(error: Any) -> None:
+        if error.object is not None:  # a thread of TensorStore's has none
+            shown(error)
+
+    sys.unraisablehook = of_an_object
 
 
 @contextmanager

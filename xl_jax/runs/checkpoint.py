@@ -9,6 +9,9 @@ shapes, mask or vocabulary) are refused with the difference.
     STEP/about    the metadata of the run         STEP/metrics   the score (of a `best` folder)
 """
 
+import errno
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +24,7 @@ import orbax.checkpoint as ocp
 
 from xl_jax.config import difference
 from xl_jax.errors import InputError
-from xl_jax.json_files import plain
+from xl_jax.json_files import plain, read_json
 from xl_jax.rules import leaf_paths
 
 LARGE, BLOCK = 1 << 22, 1 << 20  # bytes of a leaf, and elements, for `sums_in_blocks`
@@ -61,6 +64,8 @@ class Checkpoints:
             best_fn=(lambda scores: scores["score"]) if best else None,
             best_mode="min",
         )
+        if best and not read_only:
+            self._discard_unscored(folder)
         with _one_line(f"{folder}: cannot be used"):
             self.manager = _Manager(folder.absolute(), options=options)
 
@@ -150,6 +155,16 @@ class Checkpoints:
             if not self.read_only:
                 self.manager.delete(step)
 
+    def _discard_unscored(self, folder: Path) -> None:
+        """Removes steps of a `best` folder whose score is damaged: Orbax would not open it."""
+        for path in folder.glob("*/metrics/metrics"):
+            try:
+                float(read_json(path)["score"])
+            except (InputError, TypeError, KeyError, ValueError):
+                step = path.parents[1]
+                self.log(f"checkpoint of step {step.name} is damaged: its score cannot be read")
+                shutil.rmtree(step, ignore_errors=True)
+
     def flat(self) -> dict[str, jax.Array] | None:
         """The newest step of a flat tree, path -> array, whose shapes need not be known; None where
         there is no step."""
@@ -232,7 +247,10 @@ def _one_line(message: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        raise RuntimeError(f"{message}: {_first_line(error)}") from error
+        reason, full = _first_line(error), os.strerror(errno.ENOSPC)
+        if full in str(error):
+            reason = f"{full}; the same command continues when there is room"
+        raise RuntimeError(f"{message}: {reason}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -84,16 +84,21 @@ class Run:
         names = enumerate(self.config.languages)
         return {x: self.model.view(params, i) for i, x in names}
 
-    def trained(self) -> tuple[int, sharing.Params]:
+    def trained(self, log: Callable[[str], None] = print) -> tuple[int, sharing.Params]:
         """(step, stacked parameters), on one device, of the newest whole checkpoint, or of the best
-        one where the config names a language to judge by and training has judged.
+        one where the config names a language to judge by, training has judged, and it is whole.
 
         Raises:
           InputError: there is none.
         """
         where = one_device()
-        found = restore(self, where, best=True) if self.config.best else None
-        found = found or restore(self, where)
+        found = None
+        if self.config.best:
+            try:
+                found = restore(self, where, log, best=True)
+            except (InputError, RuntimeError) as error:
+                log(f"{error}; the newest checkpoint is used")
+        found = found or restore(self, where, log)
         if found is None:
             raise InputError(f"{self.folder}: no checkpoint yet; train first: python train.py")
         step, state = found
