@@ -130,15 +130,15 @@ def _number(text: str) -> int:
 def transfer(run: Any, other: Any) -> None:
     """Fine-tunes and scores what is not there yet; shows the results."""
     from xl_jax.analysis.record import Record
-    from xl_jax.evaluate.check import check_links
     from xl_jax.evaluate.context import Context
     from xl_jax.evaluate.mapped_transfer import through_map
     from xl_jax.finetune.request import test_specs
     from xl_jax.finetune.transfer import Transfer
     from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
+    from xl_jax.runs.run_directory import check_links
 
-    check_links(run)
+    check_links(run.folder, ["eval"])
     if other and not MAP.value:
         raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")
     if len(TASK.value) > 1:

@@ -11,9 +11,9 @@ from tests import toy
 from tests.text_toy import make, write_text
 from xl_jax.config import Config, EvalOptions
 from xl_jax.errors import InputError
-from xl_jax.evaluate.check import check_eval_options, check_gold, check_links
+from xl_jax.evaluate.check import check_eval_options, check_gold
 from xl_jax.evaluate.runner import measure
-from xl_jax.runs.run_directory import Run
+from xl_jax.runs.run_directory import WRITTEN, Run, check_links, start
 
 
 def config(**options: Any) -> Config:
@@ -80,16 +80,25 @@ def test_a_length_that_no_gold_sentence_has_is_refused(tmp_path: Path) -> None:
 def test_results_are_not_written_through_links(tmp_path: Path) -> None:
     data = make(tmp_path, {"en": write_text(tmp_path / "a.txt", 300, 0), "fr": "twin:en"})
     run = Run(tmp_path / "run", config(), data, toy.model(config()))
-    check_links(run)
+    check_links(run.folder, ["eval"])
     (run.folder / "eval").mkdir(parents=True)
-    check_links(run)
+    check_links(run.folder, ["eval"])
     (run.folder / "eval/maps").symlink_to(tmp_path)
     with pytest.raises(InputError, match="eval/maps is a symbolic link"):
-        check_links(run)
+        check_links(run.folder, ["eval"])
     (run.folder / "eval").rename(run.folder / "old")
     (run.folder / "eval").symlink_to(run.folder / "old")
     with pytest.raises(InputError, match="eval is a symbolic link"):
         measure(run)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_run_is_not_written_through_links(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=f"{name} is a symbolic link: nothing is written"):
+        start(config(), tmp_path / "run")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_train_says_so_before_it_reads_any_text(tmp_path: Path) -> None:

@@ -38,15 +38,6 @@ def check_eval_options(config: Config) -> None:
                 raise InputError(f"probe.{name}: sentence pairs {spec!r}: no pair")
 
 
-def check_links(run: Run) -> None:
-    """Raises InputError: a folder that results are written to is a symbolic link, which might lead
-    out of the run directory."""
-    folder = run.folder / "eval"
-    for path in (folder, *(folder.rglob("*") if folder.is_dir() else ())):
-        if path.is_symlink() and path.is_dir():
-            raise InputError(f"{path} is a symbolic link: results are not written through it")
-
-
 def check_gold(run: Run) -> None:
     """Raises InputError: no known translation of the run's own text is left under its options."""
     o, languages = run.config.probe, run.config.languages

@@ -17,7 +17,6 @@ from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError, printable, unknown
-from xl_jax.evaluate.check import check_links
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
@@ -25,7 +24,7 @@ from xl_jax.evaluate.words import induction
 from xl_jax.json_files import fingerprint, plain
 from xl_jax.pretrain.heldout import AFTERWARDS, Heldout
 from xl_jax.pretrain.heldout import perplexity as heldout_perplexity
-from xl_jax.runs.run_directory import Run
+from xl_jax.runs.run_directory import Run, check_links
 
 
 def perplexity(context: Context) -> Iterator[Record]:
@@ -97,7 +96,7 @@ def measure(
       InputError: an unknown task or language, a missing file, no checkpoint; nothing to measure on.
     """
     check_tasks(tasks, TASKS)
-    check_links(run)
+    check_links(run.folder, ["eval"])
     context = Context(run, other, options, log)
     own = options in (None, run.config.probe) and other is None
     ending = "" if own else f"-{_digest(context)}"

@@ -3,10 +3,12 @@
 config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.png
 """
 
+import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from xl_jax.training.step import State, state_shapes
 RESUMABLE_FIELDS = re.compile(
     r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\."
 )
+
+# What a run's training and measuring write, beside its tokens.
+WRITTEN = ("config.json", "metrics.jsonl", "checkpoints", "best", "tensorboard", "profile", "eval")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +120,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
         trains it; it cannot be written; or bad input.
     """
     path = folder / "config.json"
+    check_links(folder)
     requested = to_dict(config)
     if path.exists():
         old = from_dict(read_json(path))  # with defaults of new fields
@@ -139,6 +145,16 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
         return run
 
     return first_alone(open_it, f"preparing {folder}")
+
+
+def check_links(folder: Path, names: Iterable[str] = WRITTEN) -> None:
+    """Raises InputError: one of `names` in a run directory, or what is in it, is a symbolic link,
+    which might lead out of the run directory."""
+    for path in (folder / name for name in names):
+        inside = (Path(x, name) for x, *found in os.walk(path) for name in chain(*found))
+        for x in (path, *inside):
+            if x.is_symlink():
+                raise InputError(f"{x} is a symbolic link: nothing is written through it")
 
 
 def load(folder: Path, log: Callable[[str], None] = print) -> Run:
