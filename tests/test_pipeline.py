@@ -25,6 +25,25 @@ from xl_jax.tokens.special import N_SPECIAL
 REPOSITORY = Path(__file__).parent.parent
 
 
+@pytest.mark.parametrize("tokens", [0, 2000])
+@pytest.mark.parametrize("name", ["../../x", "a b/*.[c]", "a" * 200])
+def test_a_language_of_any_name_stays_in_its_folder(tmp_path: Path, name: str, tokens: int) -> None:
+    text = write_text(tmp_path / "a.txt", 300, 0)
+    made = {"clean": Clean(duplicates=True), "data": Data(length=16, heldout=0.1, tokens=tokens)}
+    data = make(tmp_path / "1/2/3", {name: text, "twin": f"twin:{name}"}, **made)
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["1", "a.txt"]
+    folders = [x.name for x in (tmp_path / "1/2/3/data").iterdir() if x.is_dir()]
+    assert folders == [data.folder.name]
+    plain = make(tmp_path / "plain", {"x": text, "twin": "twin:x"}, **made)
+    kinds = ("gold", "heldout", "train", "words")
+    for kind in kinds:
+        ours, theirs = getattr(data, kind), getattr(plain, kind)
+        assert tokens_of(ours[name]) == tokens_of(theirs["x"])
+        assert tokens_of(ours["twin"]) == tokens_of(theirs["twin"])
+    names = {x.name for x in plain.folder.iterdir()}
+    assert names >= {f"x.{kind}.00000.tokens" for kind in kinds}
+
+
 def lines_of(data: Prepared, language: str, kind: str = "train") -> list[str]:
     return [text_of(data, language, i, kind) for i in range(len(getattr(data, kind)[language]))]
 

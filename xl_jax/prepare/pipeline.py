@@ -316,7 +316,8 @@ def _gather(work: Work, encoded: Records, run: workers.Run) -> dict[str, dict[st
         kept = {x: cut[f"{x}@0"] for x in encoded}
     for language, size in kept.items():
         if not most:
-            for path in parts.glob(f"{glob.escape(language)}.train*"):
+            stem = shards.stem(f"{language}.train")
+            for path in parts.glob(f"{glob.escape(stem)}*"):
                 path.replace(folder / path.name)
         for kind in ("heldout", "test", "order"):
             name, dtype = f"{language}.{kind}", np.int32 if kind == "order" else o.dtype

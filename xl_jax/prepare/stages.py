@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 
 from xl_jax.atomic_files import replacing, write_array
 from xl_jax.config import Config
+from xl_jax.file_names import file_name
 from xl_jax.rng import Purpose, generator
 from xl_jax.text import duplicates, twins
 from xl_jax.text.clean import Cleaner
@@ -193,7 +194,7 @@ def sampled(o: Opened, language: str) -> Iterator[str]:
 
 
 def _sample(work: Work, language: str, index: int) -> Path:
-    return work.folder / "sample" / f"{language}.{index:05d}.txt"
+    return work.folder / "sample" / f"{file_name(language)}.{index:05d}.txt"
 
 
 def encode(work: Work, language: str, index: int) -> dict[str, Any]:
@@ -339,4 +340,4 @@ def cut(work: Work, language: str, copy: int, tokens: int) -> dict[str, int]:
 
 
 def _documents(folder: Path, language: str, index: int) -> Path:
-    return folder / f"{language}.{index:05d}.documents.npy"
+    return folder / f"{file_name(language)}.{index:05d}.documents.npy"

@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple
 from tqdm import tqdm
 
 from xl_jax.errors import Stopped
+from xl_jax.file_names import file_name
 from xl_jax.json_files import read_json, write_json
 
 SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
@@ -56,7 +57,7 @@ def each(
     holds already are taken from there."""
     records.mkdir(parents=True, exist_ok=True)
     pieces = {
-        name: Piece(function, values, records / f"{name}.json")
+        name: Piece(function, values, records / f"{file_name(name)}.json")
         for name, values in arguments.items()
     }
     waiting = [piece for piece in pieces.values() if not piece.record.exists()]

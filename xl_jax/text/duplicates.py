@@ -6,6 +6,7 @@ that a range takes about the memory of a part), then `Dropped` while a part is r
 64 bits of hash stand for a line: among 10^9 different lines the chance of a wrong match is 3 %.
 """
 
+import glob
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from xl_jax.atomic_files import write_array
+from xl_jax.file_names import file_name
 from xl_jax.text.documents import Document
 
 _HASH = np.dtype([("hash", "<u8"), ("line", "<u4")])  # line: its number in the part
@@ -56,7 +58,7 @@ class Dropped:
 
     def __init__(self, folder: Path, language: str, part: int) -> None:
         lines = []
-        for path in sorted(folder.glob(f"{language}.marks.*.npy")):
+        for path in sorted(folder.glob(f"{glob.escape(file_name(language))}.marks.*.npy")):
             marks = np.load(path, mmap_mode="r")
             start, end = np.searchsorted(marks["part"], [part, part + 1])
             lines.append(marks["line"][start:end])
@@ -74,8 +76,8 @@ class Dropped:
 
 
 def _hashes(folder: Path, language: str, part: int) -> Path:
-    return folder / f"{language}.hashes.{part:05d}.npy"
+    return folder / f"{file_name(language)}.hashes.{part:05d}.npy"
 
 
 def _marks(folder: Path, language: str, index: int) -> Path:
-    return folder / f"{language}.marks.{index:05d}.npy"
+    return folder / f"{file_name(language)}.marks.{index:05d}.npy"

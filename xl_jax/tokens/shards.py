@@ -22,6 +22,7 @@ from numpy.typing import DTypeLike
 
 from xl_jax.atomic_files import replacing, write_array
 from xl_jax.errors import InputError
+from xl_jax.file_names import file_name
 from xl_jax.tokens.special import EOS, PAD
 
 LINES_AT_ONCE = 4096  # written and iterated in blocks: fast, and memory does not grow with the text
@@ -259,7 +260,7 @@ def read(folder: Path, name: str) -> Shard:
     Raises:
       InputError: no such shard, a missing part, a damaged one, more files than may be open.
     """
-    pattern = f"{glob.escape(name)}.[0-9][0-9][0-9][0-9][0-9].starts.npy"
+    pattern = f"{glob.escape(stem(name))}.[0-9][0-9][0-9][0-9][0-9].starts.npy"
     n = len(list(folder.glob(pattern)))
     if not n:
         raise InputError(f"{folder}: no token shard {name!r} there")
@@ -274,6 +275,12 @@ def read(folder: Path, name: str) -> Shard:
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{folder}: {name!r} lacks {Path(error.filename).name}") from error
         raise
+
+
+def stem(name: str) -> str:
+    """What the names of the files of the shard LANGUAGE.KIND start with."""
+    language, dot, kind = name.rpartition(".")
+    return f"{file_name(language)}.{kind}" if dot else name
 
 
 def copy_name(name: str, copy: int) -> str:
@@ -297,8 +304,8 @@ def _closed(lines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _paths(folder: Path, name: str, part: int) -> tuple[Path, Path]:
-    stem = f"{name}.{part:05d}"
-    return folder / f"{stem}.tokens", folder / f"{stem}.starts.npy"
+    part_stem = f"{stem(name)}.{part:05d}"
+    return folder / f"{part_stem}.tokens", folder / f"{part_stem}.starts.npy"
 
 
 def _open(tokens: Path, starts: Path) -> Part:

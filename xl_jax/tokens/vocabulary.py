@@ -25,6 +25,7 @@ from jaxtyping import Bool, Int32
 from xl_jax.atomic_files import replacing
 from xl_jax.config import Vocab, pairs
 from xl_jax.errors import InputError, unknown
+from xl_jax.file_names import file_name
 from xl_jax.json_files import fingerprint, write_json
 from xl_jax.text.twins import shifted
 from xl_jax.tokens import sentencepiece_model
@@ -115,7 +116,10 @@ class Vocabulary:
     def _files(self) -> dict[str, str]:
         """Language -> name of its model's file; equal models have one file."""
         names: dict[bytes, str] = {}
-        return {x: names.setdefault(model, x + _ending(model)) for x, model in self.models.items()}
+        return {
+            x: names.setdefault(model, file_name(x) + _ending(model))
+            for x, model in self.models.items()
+        }
 
     @cached_property
     def _record(self) -> dict[str, Any]:
