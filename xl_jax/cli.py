@@ -83,7 +83,7 @@ def _quieten_checkpoints() -> None:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Ends the program with one line on stderr and the exit code of what went wrong."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except InputError as error:
@@ -152,7 +152,8 @@ def _flags() -> list[str]:
     return sorted(x for x in flags.FLAGS if not str(module(x)).startswith("absl"))
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def terminate(number: int, frame: FrameType | None) -> None:
+    """What commands do on SIGTERM."""
     raise Stopped("terminated; the same command continues", 143)
 
 

@@ -22,7 +22,7 @@ from xl_jax.pretrain.profile import Profile
 from xl_jax.pretrain.speed import Speed
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
-from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
+from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite, heard_at_once
 from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
@@ -66,7 +66,7 @@ def _train(
     """The rest of the run after the step that was found."""
     config, k = run.config, run.config.steps_per_call
     check_room(run, mesh)
-    with announced("compiling the training step", log):
+    with heard_at_once(), announced("compiling the training step", log):
         train_step = compile_step(run.model, mesh)
     needs = memory(train_step)
     check_memory(run.model, mesh, needs)
