@@ -15,11 +15,12 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Compiling is what these tests spend their time on: optimise little, compile equal programs once.
-# The commands that tests start read the same settings from the environment.
-CACHE = tempfile.TemporaryDirectory()
+# The commands that tests start read the same settings from the environment, and so do the workers
+# of pytest-xdist, which share the cache that its first process makes.
+CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.TemporaryDirectory()
 for name, value in {
     "jax_disable_most_optimizations": True,
-    "jax_compilation_cache_dir": CACHE.name,
+    "jax_compilation_cache_dir": CACHE.name if CACHE else os.environ["JAX_COMPILATION_CACHE_DIR"],
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }.items():
