@@ -24,6 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
         return load("run", SAID.append)
 
 
+@pytest.mark.slow
 def test_lines_have_a_vector_each_at_every_layer(run: TrainedRun) -> None:
     assert (run.languages, run.step) == (("a", "b"), 8)
     lines = (STORED / "pairs.a").read_text().splitlines()[:5]

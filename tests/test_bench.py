@@ -42,6 +42,7 @@ def values(result, metric, arm):
     return [x["value"] for x in result["records"] if (x["metric"], x["arm"]) == (metric, arm)]
 
 
+@pytest.mark.slow
 def test_step(run):
     out, result = run("step", "--no-compile")
     peers = [x for x in ("torch", "transformers") if importlib.util.find_spec(x)]
@@ -57,6 +58,7 @@ def test_step(run):
     assert result["command"].startswith("python tools/bench.py step --layers=1 --width=8")
 
 
+@pytest.mark.slow
 def test_masks(run):
     out, result = run("masks", "--presets=all_private")
     assert values(result, "over_all_shared", "all_shared") == [1.0, 1.0]
@@ -67,6 +69,7 @@ def test_masks(run):
     assert "\nall_private " in out
 
 
+@pytest.mark.slow
 def test_languages(run, monkeypatch):
     monkeypatch.setattr(step, "LANGUAGES", (1, 2))
     monkeypatch.setattr(step, "PRIVATE_LAYERS", "sep_l1")
@@ -78,12 +81,14 @@ def test_languages(run, monkeypatch):
         assert f"\n{arm} " in out
 
 
+@pytest.mark.slow
 def test_compile(run):
     out, result = run("compile", "--presets=sep_emb", "--rounds=2")
     new, cached = (values(result, f"compile_seconds_{x}", "sep_emb") for x in ("new", "cached"))
     assert len(new) == len(cached) == 2 and "\nsep_emb " in out
 
 
+@pytest.mark.slow
 def test_input(run, monkeypatch):
     tiny = input.tiny_model()
     assert tiny.config == from_dict(get_config()) and tiny.vocab_size == 1024
@@ -107,6 +112,7 @@ def test_input(run, monkeypatch):
     assert own.keys() == {1, 3} and own[3] < 1.1 * own[1]
 
 
+@pytest.mark.slow
 def test_prepare(run, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
     out, result = run("prepare", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
@@ -127,6 +133,7 @@ def short_epoch(monkeypatch):
     monkeypatch.setattr(finetune, "BATCHES", 40)
 
 
+@pytest.mark.slow
 def test_finetune(run, short_epoch):
     out, result = run("finetune", "--rows=2")
     peers = [x for x in ("torch",) if importlib.util.find_spec(x)]

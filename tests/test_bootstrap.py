@@ -39,6 +39,7 @@ def test_all_right_or_all_wrong_leaves_doubt() -> None:
     assert ratio_interval(np.zeros((5, 2)), 0) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_best_layer_takes_the_choice_into_account() -> None:
     layers, n, trials = 8, 100, 80
     random = np.random.default_rng(0)

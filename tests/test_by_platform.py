@@ -27,6 +27,7 @@ def test_gelu():
     close(found[0], jax.nn.gelu(x, approximate=False))
 
 
+@pytest.mark.slow
 def test_cross_entropy():
     logits = jnp.asarray(RANDOM.standard_normal((4, 9)) * 3, jnp.float32)
     labels = jnp.asarray([0, 8, 3, 3])

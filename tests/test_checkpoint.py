@@ -248,6 +248,7 @@ cli.run(main, "")
 """
 
 
+@pytest.mark.slow
 def test_a_command_says_one_line_and_orbax_none(tmp_path: Path) -> None:
     """Of a step's damaged description, which is not needed, and of a write that fails."""
     ended = subprocess.run(

@@ -8,6 +8,7 @@ from tools import device_check
 from xl_jax.errors import InputError
 
 
+@pytest.mark.slow
 def test_the_smallest_form_passes(tmp_path, capsys):
     file = tmp_path / "device.json"
     names = "parity,attention,features"

@@ -118,6 +118,7 @@ def test_every_layer_follows_the_definition(norm, heads):
     np.testing.assert_allclose(states, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_logits_are_the_tied_softmax_at_the_given_positions():
     module = MaskedLM(config(), V)
     positions = np.array([[0, 6], [3, 1], [0, 0]], np.int32)
@@ -138,6 +139,7 @@ def test_logits_are_the_tied_softmax_at_the_given_positions():
     np.testing.assert_allclose(states[-1], top, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the two libraries' imports
 def test_post_norm_is_bert():
     with warnings.catch_warnings():
@@ -226,6 +228,7 @@ def test_positions_count():
     assert np.abs(states[-1, 0, 0] - states[-1, 0, 1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_jit_computes_the_same():
     module, params, states = encoder()
     inputs = {"params": params}, jnp.asarray(TOKENS), jnp.asarray(REAL)
@@ -240,6 +243,7 @@ def trained(module, params, key):
     return train_states(module, params, *inputs, jax.random.key(key))
 
 
+@pytest.mark.slow
 def test_dropout_only_in_training_and_by_key():
     module, params, states = encoder(dropout=0.5)
     np.testing.assert_array_equal(states, encoder(dropout=0.0)[2])  # train=False
@@ -251,6 +255,7 @@ def test_dropout_only_in_training_and_by_key():
     np.testing.assert_allclose(first[0][~dropped], 2 * states[0][~dropped], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_attention_dropout_is_a_knob_of_its_own():
     module, params, states = encoder(attention_dropout=0.5)
     dropped = trained(module, params, 1)

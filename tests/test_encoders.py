@@ -39,6 +39,7 @@ def test_vectors_are_computed_once_while_they_fit() -> None:
     assert computed[7:] == [] and cache.bytes == 300
 
 
+@pytest.mark.slow
 def test_checkpoints_that_are_damaged_are_named_and_left_out(tmp_path: Path) -> None:
     with tarfile.open(Path(__file__).parent / "stored/run.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")

@@ -11,6 +11,7 @@ from xl_jax.errors import InputError
 from xl_jax.prepare import estimate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_sample_tells_the_size_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool

@@ -32,6 +32,7 @@ def call(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_task_through_a_map(folder: Path, tmp_path: Path) -> None:
     """Links are given: no aligner is needed."""
     sides = [(STORED / f"pairs.{x}").read_text().splitlines() for x in "ab"]
@@ -62,6 +63,7 @@ def test_a_task_through_a_map(folder: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_mistyped_task_names_all_tasks(folder: Path) -> None:
     ended = call(folder, "--task=retrival")
     assert ended.returncode == 2 and ended.stdout == ""

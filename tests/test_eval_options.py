@@ -101,6 +101,7 @@ def test_a_run_is_not_written_through_links(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_train_says_so_before_it_reads_any_text(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "train.py", f"--workdir={tmp_path}/run", "--config.probe.layers=(9,)"],

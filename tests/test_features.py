@@ -48,6 +48,7 @@ def occurrences() -> dict[str, list[np.ndarray]]:
     return result
 
 
+@pytest.mark.slow
 def test_sentences_are_means_without_special_tokens() -> None:
     lines = [*LINES, np.array([7, UNK, 9], np.int32), np.array([UNK], np.int32)]
     found = ONE.sentences(VIEW, of_lines(lines))
@@ -68,6 +69,7 @@ def test_layer_0_is_the_embeddings_and_rows_open_as_they_did_in_training() -> No
     np.testing.assert_allclose(stream[:, 3], states(LINES[3], EOS)[:, 1:-1].mean(1), atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices, tokens", [(1, 24), (8, 100)])
 def test_neither_the_batch_nor_the_devices_matter(
     devices: int, tokens: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -95,6 +97,7 @@ def test_words_are_means_of_their_pieces() -> None:
     np.testing.assert_allclose(found.vectors[:, 4], states(LINES[2])[:, 2], atol=2e-6)
 
 
+@pytest.mark.slow
 def test_words_beyond_the_longest_row_are_not_seen() -> None:
     long = RANDOM.integers(N_SPECIAL, toy.VOCAB, 15).astype(np.int32)  # a row holds 10
     found = ONE.words(VIEW, of_lines([long, long[:3]]), [np.arange(15), np.arange(3)])
@@ -107,6 +110,7 @@ def test_words_beyond_the_longest_row_are_not_seen() -> None:
     np.testing.assert_allclose(back.vectors[:, :4:-1], found.vectors[:, :10], atol=2e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sum_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(features, "LINES_AT_ONCE", 4)
     monkeypatch.setattr(features, "SAVE_SECONDS", 0)

@@ -72,6 +72,7 @@ def whole(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Fit:
     return fit(made, tmp_path_factory.mktemp("whole"), ONE)[0]
 
 
+@pytest.mark.slow
 def test_one_trace_a_bucket_for_all_settings_and_epochs(
     made: Any, whole: Fit, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_frozen_leaves_stay_to_the_bit_and_the_others_move(made: Any, whole: Fit
     assert leaf_digests(leaves) == before
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted_to_the_bit(
     made: Any, whole: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_resumed_is_uninterrupted_to_the_bit(
         assert (resumed.best_score, resumed.best_epoch) == (whole.best_score, whole.best_epoch)
 
 
+@pytest.mark.slow
 def test_a_damaged_save_is_named_and_the_setting_starts_again(
     made: Any, whole: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +143,7 @@ def test_a_damaged_save_is_named_and_the_setting_starts_again(
     assert leaf_digests(after.best) == leaf_digests(whole.best)
 
 
+@pytest.mark.slow
 def test_settings_at_once_are_those_one_by_one(made: Any, whole: Fit, tmp_path: Path) -> None:
     """And each keeps its own learning rate."""
     one, two = fit(made, tmp_path, ONE, TWO)

@@ -19,6 +19,7 @@ RULES = ((".*/attention/query/kernel", ("fsdp", "tensr")), (".*", ()))
 DEEP = (("mlm/bias", ("tensor", "fsdp")), (".*", ()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mesh", "message"),
     [

@@ -200,6 +200,7 @@ def test_predictions_are_readable_again(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_fifty_sentences_are_learnt_by_heart(tmp_path: Path) -> None:
     """Tags that no word tells alone."""
     chance = random.Random(0)

@@ -98,6 +98,7 @@ def test_predictions_are_readable_again(tmp_path: Path) -> None:
     assert read(f"files:{tmp_path}/x.tsv", "en", Counter()) == items
 
 
+@pytest.mark.slow
 def test_fifty_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
     chance = random.Random(0)
 

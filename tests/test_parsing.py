@@ -266,6 +266,7 @@ def test_what_was_cut_off_is_not_learnt_and_still_makes_a_tree() -> None:
     assert official([long], [found])["uas_official"] == pytest.approx(3 / 9)
 
 
+@pytest.mark.slow
 def test_written_trees_pass_the_validator_of_ud(tmp_path: Path) -> None:
     """Head 0 and the relation `root` go together, whatever the scores prefer."""
     (sentence,) = read(write_file(tmp_path, SAMPLE), "fr", Counter())
@@ -291,6 +292,7 @@ def test_written_trees_pass_the_validator_of_ud(tmp_path: Path) -> None:
     assert len({tuple(x.heads) for x in answers}) > 5
 
 
+@pytest.mark.slow
 def test_fifty_sentences_are_learnt_by_heart(tmp_path: Path) -> None:
     chance = random.Random(1)
     items = [random_tree(chance, chance.randrange(2, 9)) for _ in range(50)]

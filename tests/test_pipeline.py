@@ -57,6 +57,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {x.name: x.read_bytes() for x in folder.iterdir() if x.name != "verified.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["joint", "union", "disjoint", "local"])
 def test_tokens_are_the_text_and_no_document_is_in_two_splits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -134,6 +135,7 @@ def test_a_parallel_twin_in_another_order_knows_what_aligns_with_what(
         np.testing.assert_array_equal(row_of[a[aligned]], b)
 
 
+@pytest.mark.slow
 def test_a_text_is_cut_to_the_size_of_the_smallest_by_whole_documents(tmp_path: Path) -> None:
     specs = {
         x: write_text(tmp_path / x, n, 0, WORDS[i:])
@@ -164,6 +166,7 @@ def test_repeated_lines_go_wherever_they_are(
     assert report["languages"]["a"]["cleaning"] == {"duplicates": 101}
 
 
+@pytest.mark.slow
 def test_words_are_switched_in_training_text_alone_and_differently_in_each_copy(
     tmp_path: Path,
 ) -> None:
@@ -207,6 +210,7 @@ def test_equal_documents_get_different_words_of_the_dictionary(
     )
 
 
+@pytest.mark.slow
 def test_a_synthetic_pair_comes_with_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gold, "SYNTHETIC_SENTENCES", 50)
     pair = {"a": "synthetic:a", "b": "synthetic:b#sentences=300,words=120,anchors=0.2,topics=4"}
@@ -215,6 +219,7 @@ def test_a_synthetic_pair_comes_with_gold(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(data.words["a"]) == len(data.words["b"]) >= 100
 
 
+@pytest.mark.slow
 def test_the_vocabulary_learns_from_a_bounded_share_of_a_large_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +251,7 @@ def test_the_same_request_is_worked_on_once_and_another_anew(tmp_path: Path) -> 
     assert other.folder != first.folder
 
 
+@pytest.mark.slow
 def test_text_that_changed_afterwards_is_told_and_its_tokens_are_kept(tmp_path: Path) -> None:
     specs = {"a": write_text(tmp_path / "a.txt", 300, 0), "t": "twin:a", "s": "synthetic:a"}
     specs["b"] = "synthetic:b#sentences=300,words=120,topics=4"

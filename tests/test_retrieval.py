@@ -46,6 +46,7 @@ def test_neighbours_equal_a_dense_search_with_ties_in_order() -> None:
     np.testing.assert_array_equal(with_offset.index, first_best(scores + offset[None], 3))
 
 
+@pytest.mark.slow
 def test_one_pass_serves_both_directions() -> None:
     forward, back = nearest_both(X, Y, 4)
     np.testing.assert_array_equal(forward.index, nearest(X, Y, 4).index)
@@ -54,6 +55,7 @@ def test_one_pass_serves_both_directions() -> None:
     assert fewer[0].index.shape == (3, 10) and fewer[1].index.shape == (M, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best", [1, 5])
 def test_csls_equals_the_dense_matrix(best: int) -> None:
     expected = dense_csls(X, Y)

@@ -85,6 +85,7 @@ def values(records: list[Record], metric: str, **wanted: Any) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_identical_views_are_aligned_and_private_ones_are_at_chance(
     same: Run, private: Run
 ) -> None:
@@ -110,6 +111,7 @@ def test_identical_views_are_aligned_and_private_ones_are_at_chance(
     assert score.low < score.value < score.high < score.low + 0.2
 
 
+@pytest.mark.slow
 def test_records_are_kept_one_file_a_request(same: Run) -> None:
     own = measure(same, ("translation",))
     assert own.files == [same.folder / "eval/translation.json"]
@@ -122,6 +124,7 @@ def test_records_are_kept_one_file_a_request(same: Run) -> None:
     assert len(measure(same, ("translation",), again=True).records) == len(own.records)
 
 
+@pytest.mark.slow
 def test_every_choice_of_tasks_and_data_has_its_figure(same: Run) -> None:
     own, some = ("translation", "perplexity"), EvalOptions(words=20)
     figures = [
@@ -137,6 +140,7 @@ def test_every_choice_of_tasks_and_data_has_its_figure(same: Run) -> None:
     assert len(set(figures)) == 4
 
 
+@pytest.mark.slow
 def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run, private: Run) -> None:
     """The other run is the same network with its states rotated: its embeddings and weights are not
     equal, but a map from sentences of one half finds the other half."""
@@ -166,6 +170,7 @@ def test_a_map_undoes_what_two_runs_have_different(place: Path, same: Run, priva
             assert np.allclose(learnt.source_mean, expected.source_mean, atol=1e-5) == (i == j)
 
 
+@pytest.mark.slow
 def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     specs = []
@@ -182,6 +187,7 @@ def test_files_of_one_name_are_not_taken_for_each_other(place: Path, same: Run) 
     assert not np.allclose(*found)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_measured_anew(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     for n in (5, 7):
@@ -190,6 +196,7 @@ def test_a_changed_file_is_measured_anew(place: Path, same: Run) -> None:
         assert {r.n for r in measure(same, ("retrieval",), options=options).records} == {n}
 
 
+@pytest.mark.slow
 def test_sentences_are_found_among_further_candidates(place: Path, same: Run) -> None:
     lines = (place / "text.txt").read_text().splitlines()
     (place / "few").write_text("\n".join(lines[:10]) + "\n")
@@ -205,6 +212,7 @@ def test_sentences_are_found_among_further_candidates(place: Path, same: Run) ->
     assert exact == pytest.approx([copies])
 
 
+@pytest.mark.slow
 def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, same: Run) -> None:
     from xl_jax.tokens.detokenize import Spelling, most_frequent, single_pieces
 
@@ -228,6 +236,7 @@ def test_words_of_a_dictionary_are_found_by_rows_and_by_averages(place: Path, sa
         measure(same, ("induction",), options=dataclasses.replace(options, types=50))
 
 
+@pytest.mark.slow
 def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, same: Run) -> None:
     wide = untrained(place, "all_shared", width=24)
     (place / "pairs").write_text("\n".join(f"{i} {i % 7}" for i in range(12)) + "\n")
@@ -248,6 +257,7 @@ def test_refused_with_the_reason(same: Run) -> None:
         measure(same, ("retrieval",), options=EvalOptions(target="fr"))
 
 
+@pytest.mark.slow
 def test_a_map_of_linked_words_is_the_identity_between_identical_views(
     place: Path, same: Run
 ) -> None:
@@ -275,6 +285,7 @@ def test_a_map_of_linked_words_is_the_identity_between_identical_views(
         word_maps(context, "a", "t")
 
 
+@pytest.mark.slow
 def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
     place: Path, same: Run
 ) -> None:
@@ -305,6 +316,7 @@ def test_a_task_through_a_map_between_identical_views_is_the_task_itself(
         assert all(r.low <= r.value <= r.high for r in f1.values())
 
 
+@pytest.mark.slow
 def test_an_untrained_target_is_several_encoders_independent_of_the_run(same: Run) -> None:
     """The run was saved at its start and shares everything: its own untrained target is equal."""
     found = [r for r in measure(same, ("cka",)).records if r.metric == "cka"]
@@ -323,6 +335,7 @@ def test_an_untrained_target_is_several_encoders_independent_of_the_run(same: Ru
     np.testing.assert_array_equal(again, tables[2])
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_records_is_told_and_measured_again(same: Run) -> None:
     path = measure(same, ("perplexity",)).files[0]
     whole = json.loads(path.read_text())

@@ -69,6 +69,7 @@ def nested(code: CodeType) -> Iterator[CodeType]:
             yield from nested(constant)
 
 
+@pytest.mark.slow
 def test_every_name_that_a_module_uses_is_defined():
     """Linters cannot say: shapes in annotations look to them like unknown names."""
     known = {*dir(builtins), "__file__", "__module__", "__qualname__", "__annotations__"}

@@ -23,18 +23,21 @@ def meanings(side, grammar=SMALL):
     return {tuple(number[w] for w in line.split(" ")) for line in sentences(grammar, side)}
 
 
+@pytest.mark.slow
 def test_side_a_is_the_same_whatever_b_is():
     knobs = {"anchors": 0.5, "cognates": 0.5, "order": "inverted", "domain": 0.5}
     assert text("a") == text("a", **knobs)
     assert text("b") != text("b", seed=4)
 
 
+@pytest.mark.slow
 def test_a_text_does_not_depend_on_how_much_of_it_is_read():
     assert text("b")[:300] == text("b", sentences=300)
     assert list(islice(sentences(SMALL, "b"), 10)) == text("b")[:10]
     assert len(text("b")) == 1000
 
 
+@pytest.mark.slow
 def test_sentences_have_4_to_16_words_of_the_lexicon():
     lengths = {len(line.split(" ")) for line in text("a")}
     assert min(lengths) == 4 and max(lengths) <= synthetic.MAX_WORDS
@@ -74,6 +77,7 @@ def test_cognates_share_the_stem():
     assert len(set(b)) == n
 
 
+@pytest.mark.slow
 def test_the_texts_are_never_parallel_and_gold_meanings_are_held_out():
     of_a, of_b = meanings("a"), meanings("b")
     number = {word: concept for concept, word in enumerate(lexicon(SMALL, "a"))}
@@ -106,6 +110,7 @@ def test_order_alone_does_not_change_the_meanings():
     assert [sorted(line.split(" ")) for line in straight] == [sorted(x.split(" ")) for x in final]
 
 
+@pytest.mark.slow
 def test_head_final_moves_heads_and_adjuncts():
     grammar = dataclasses.replace(SMALL, order="head_final")
     kinds = synthetic._world(SMALL.words, SMALL.topics, SMALL.seed).kind
@@ -123,6 +128,7 @@ def test_head_final_moves_heads_and_adjuncts():
     assert said[relative] == "det noun verb rel det noun det noun verb"
 
 
+@pytest.mark.slow
 def test_domain_one_has_no_common_topic():
     grammar = dataclasses.replace(SMALL, domain=1.0)
     world = synthetic._world(120, 4, 3)

@@ -141,6 +141,7 @@ def test_predictions_are_what_the_official_program_scores(tmp_path: Path) -> Non
     assert accuracy == udeval.evaluate(*loaded)["UPOS"].f1 == 9 / 12
 
 
+@pytest.mark.slow
 def test_fifty_sentences_are_learnt_by_heart(tmp_path: Path) -> None:
     """Tags that no word tells alone."""
     chance = random.Random(0)

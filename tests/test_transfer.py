@@ -85,6 +85,7 @@ def done(run: Run, tuning: Tuning) -> tuple[Transfer, list[str]]:
     return made, said
 
 
+@pytest.mark.slow
 def test_a_grid_leaves_records_predictions_and_tuned_parameters(
     done: tuple[Transfer, list[str]], run: Run
 ) -> None:
@@ -113,6 +114,7 @@ def test_what_the_data_hide_is_counted(done: tuple[Transfer, list[str]]) -> None
     assert "test b: rows of 16 tokens: items in windows 1" in said
 
 
+@pytest.mark.slow
 def test_finished_settings_are_never_trained_again(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_one_process_at_a_time_fine_tunes_a_run_on_a_task(
     made.run_all()
 
 
+@pytest.mark.slow
 def test_two_test_sets_of_a_language_stand_side_by_side(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]]
 ) -> None:
@@ -168,6 +171,7 @@ def test_two_test_sets_of_a_language_stand_side_by_side(
     assert kept == [r for r in done[0].records() if r["kind"] == "setting" and r["target"] == "b"]
 
 
+@pytest.mark.slow
 def test_tuned_parameters_do_not_depend_on_the_test_sets(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -195,6 +199,7 @@ def test_tuned_parameters_do_not_depend_on_the_test_sets(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_named_and_made_again(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +267,7 @@ def test_the_target_keeps_its_private_leaves_and_gets_the_shared_ones(
     assert (before["a"][table][:N_SPECIAL] != before["b"][table][:N_SPECIAL]).any()
 
 
+@pytest.mark.slow
 def test_a_grid_that_was_interrupted_comes_to_the_same(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]], monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -282,6 +288,7 @@ def test_a_grid_that_was_interrupted_comes_to_the_same(
     assert [r for r in made.records() if r["kind"] == "setting"] == want
 
 
+@pytest.mark.slow
 def test_features_mapped_into_the_source_space(
     run: Run, tuning: Tuning, done: tuple[Transfer, list[str]]
 ) -> None:

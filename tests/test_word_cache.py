@@ -45,6 +45,7 @@ ODD = " \u00a0\u3000\u200b\u0301\u00ad\t\n▁ﬁ½％界🙂"
 line = st.lists(st.sampled_from([*WORDS, *WORDS, *ODD, "", "</s>", "<mask>", "qqq"])).map(" ".join)
 
 
+@pytest.mark.slow
 @given(st.lists(line | st.text(), max_size=6))
 def test_any_text_in_any_company(lines: list[str]) -> None:
     for kind in ("bpe", "unigram"):
