@@ -4,6 +4,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.vector_cache import VectorCache
