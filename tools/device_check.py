@@ -1,7 +1,7 @@
 """Whether this machine's accelerator computes what it should, and how fast, in one command.
 
     python tools/device_check.py --json=results/device_NAME.json       under 8 minutes on an H100
-    python tools/device_check.py --smallest --json=/tmp/check.json      minute sizes, any CPU
+    python tools/device_check.py --smallest --json=check.json                minute sizes, any CPU
     python tools/device_check.py --only=parity,attention
 
     parity      loss, gradients and one update beside the CPU's
@@ -21,8 +21,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.benchmarks import record
 from xl_jax import cli
