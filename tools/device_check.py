@@ -1,6 +1,6 @@
 """Whether this machine's accelerator computes what it should, and how fast, in one command.
 
-    python tools/device_check.py --json=results/device_NAME.json       under 8 minutes on an H100
+    python tools/device_check.py --json=results/device_NAME.json       aims at 8 minutes on an H100
     python tools/device_check.py --smallest --json=check.json                minute sizes, any CPU
     python tools/device_check.py --only=parity,attention
 
