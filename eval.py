@@ -109,6 +109,8 @@ def main() -> None:
         return transfer(run, other)
     found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
     show(found.records, found.title, found.figure, details=True)
+    for path in found.files:
+        print(f"records: {path}")
 
 
 def options(run: Any) -> Any:

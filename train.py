@@ -57,6 +57,8 @@ def main() -> None:
     else:
         found = measure(run)
         show(found.records, found.title, found.figure)
+        for path in found.files:
+            print(f"records: {path}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from xl_jax.studies.study import Study
 STUDY = Study(
     title="English and its twin: no token and no sentence in common",
     config="configs/tiny.py",
-    settings={
+    rows={
         "all shared": ["--config.sharing=all_shared"],
         "private positions": ["--config.sharing=sep_positions"],
         "Sep Emb": ["--config.sharing=sep_emb"],

@@ -316,22 +316,31 @@ def test_broken_config_files_are_named_with_their_line(
     one_line(error, tuple(x.replace("FILE", str(path)) for x in wanted))
 
 
-HEAD = "from xl_jax.studies.study import Study\nSTUDY = Study('t', 'configs/tiny.py', "
+HEAD = "from xl_jax.studies.study import *\nSTUDY = Study('t', 'configs/tiny.py', "
 STUDIES = {
-    HEAD + "{'a b': [], 'a-b': []}, (0,))": ("'a b' and 'a-b': no folder name of their own",),
-    HEAD + "{'+': []}, (0,))": ("'+': no folder name of their own",),
-    HEAD + "{'a': '--config.seed=1'}, (0,))": ("'--config.seed=1' is not a list of flags",),
+    HEAD + "{'a': [], 'a': []}, (0,))": (":2: 'a' is named twice",),
+    HEAD + "{' ': []}, (0,))": ("rows of a study: ' ' is no name",),
+    HEAD + "{'a': '--config.steps=1'}, (0,))": ("'--config.steps=1' is not a list of flags",),
     HEAD + "{'a': ['--workdir=x']}, (0,))": ("'--workdir=x' is not --config.FIELD=VALUE",),
-    HEAD + "{'a': ['--config.seed']}, (0,))": ("write --config.seed=VALUE",),
-    HEAD + "{'a': ['--config.sede=1']}, (0,))": ("setting 'a': unknown config field 'sede'",),
-    HEAD + "{'a': ['--config.model.width=0']}, (0,))": ("setting 'a': model.width = 0: must be",),
-    HEAD + "{}, (0,))": ("settings of a study = {}",),
+    HEAD + "{'a': ['--config.steps']}, (0,))": ("write --config.steps=VALUE",),
+    HEAD + "{'a': ['--config.stepz=1']}, (0,))": ("row 'a': unknown config field 'stepz'",),
+    HEAD + "{'a': ['--config.model.width=0']}, (0,))": ("row 'a': model.width = 0: must be",),
+    HEAD + "{'a': ['--config.seed=1']}, (0,))": ("'a': --config.seed belongs to seeds",),
+    HEAD + "{'a': ['--config.data.dir=x']}, (0,))": ("data.dir belongs to the study's folder",),
+    HEAD + "{}, (0,))": ("rows of a study = {}",),
     HEAD + "{'a': []}, ())": ("seeds of a study = ()",),
     HEAD + "{'a': []}, (0, 0))": ("a seed repeats itself",),
     HEAD + "{'a': []}, (-1,))": ("seeds of a study = (-1,)",),
+    HEAD + "{'a': []}, pairs={'x': ['--config=configs/no.py']})": ("row 'a', pair 'x': unknown",),
+    HEAD + "{'a': []}, evaluations={'e': ['--workdir=x']})": ("the study names the run itself",),
+    HEAD + "{'a': []}, evaluations={'e': ['--task', 'cka']})": ("'cka' is not --FIELD=VALUE",),
+    HEAD + "{'a': []}, reference='b')": ("unknown reference row 'b'",),
+    HEAD + "{'a': []}, expected=[Expected('b', '', 'ner', 'f1', 0.1, '')])": ("unknown row of an",),
+    HEAD + "{'a': []}, expected=[Expected('a', 'x', 'ner', 'f1', 0.1, '')])": ("unknown pair of",),
     HEAD.replace("tiny", "tinny") + "{'a': []}, (0,))": ("unknown config file 'configs/tinny.py'",),
-    "STUDY = 7\n": ("STUDY is no Study: 7",),
-    "X = 1\n": ("study file", "defines no STUDY"),
+    "STUDY = 7\n": ("no Study: 7",),
+    "def get_study():\n    return 7\n": ("no Study: 7",),
+    "X = 1\n": ("study file", "defines no STUDY or get_study"),
     "x = 1\nSTUDY = y\n": (":2: NameError: name 'y' is not defined",),
 }
 

@@ -1,59 +1,86 @@
-"""Train and measure every run of a study, then compare them in a table and a figure.
+"""Train and measure every run of a study.
 
-    python tools/run_study.py --config=configs/compare_tiny.py --out=studies/compare_tiny
-    python tools/run_study.py ... --dry_run      say what would run
+    python tools/run_study.py --config=configs/table1.py:tiny
+    python tools/run_study.py --config=configs/table1.py:tiny --dry_run    what would run, and cost
+    python tools/run_study.py ... --executor=slurm --slurm=gpus_per_node=1,timeout_min=600
 
-The same command again continues: finished runs are kept, unfinished ones go on where they stopped.
+The same command again continues: what is finished is kept, what is not goes on where it stopped. A
+study can grow: with another seed, row or evaluation in its file only what is new is done. How to
+write one: docs/studies.md.
 """
 
-import os
+import shlex
+import sys
 from pathlib import Path
 
 from absl import flags
-from tqdm import tqdm
 
 from xl_jax import cli
-from xl_jax.studies.study import StudyFolder, StudyRun, load_study
+from xl_jax.errors import InputError, printable
 
-CONFIG = flags.DEFINE_string("config", "configs/compare_tiny.py", "File that defines STUDY.")
-cli.define_folder("out", "Study directory (default: studies/NAME_OF_CONFIG).")
-PARALLEL = flags.DEFINE_integer(
-    "parallel", os.cpu_count() or 1, "Runs at a time, a core each.", lower_bound=1
+CONFIG = flags.DEFINE_string(
+    "config", "configs/table1.py:tiny", "File with STUDY or get_study(), or FILE:ARGUMENT."
 )
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print what would run.")
+cli.define_folder("out", "The study's folder (default: studies/ and the names in --config).")
+EXECUTOR = flags.DEFINE_enum("executor", "local", ["local", "slurm"], "Where the runs are done.")
+PARALLEL = flags.DEFINE_integer(
+    "parallel",
+    None,
+    "Runs at a time (default: one a core; 100 jobs of Slurm).",
+    lower_bound=1,
+)
+SLURM = flags.DEFINE_list("slurm", [], "Options of a job as submitit names them: NAME=VALUE,...")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it costs; run nothing.")
 
 
 def main() -> None:
+    from xl_jax.prepare.workers import cores
+    from xl_jax.studies.executors import Executor, Local, Slurm
+    from xl_jax.studies.progress import Progress, name
+    from xl_jax.studies.runner import Runner, alone
+    from xl_jax.studies.study import load_study
+
     study = load_study(CONFIG.value)
-    out = Path(flags.FLAGS.out or f"studies/{Path(CONFIG.value).stem}")
+    out = Path(flags.FLAGS.out or Path("studies") / default_name(CONFIG.value))
     cli.check_folder("out", out)
-    folder = StudyFolder(study, out)
-    waiting = [run for run in folder.runs if folder.state[run.name] != "done"]
+    parallel = PARALLEL.value or (cores() if EXECUTOR.value == "local" else 100)
+    runner = Runner(study, out, CONFIG.value, shlex.join(["python", *sys.argv]))
     if DRY_RUN.value:
-        for run in folder.runs:
-            print(f"{folder.state[run.name]:8} {run.name}: train.py {' '.join(run.flags)}")
+        for run in runner.runs:
+            print(f"{runner.states[run.id].state:8} {run.name}: {run.folder}")
         return
-    from xl_jax.prepare.pipeline import prepare
-    from xl_jax.report import figures, tables
-
-    folder.write()
-    if waiting:  # tokens once, before several processes ask for them
-        prepare(study.config_of(next(iter(study.settings))), folder.folder / "data")
-    with tqdm(total=len(folder.runs), initial=len(folder.runs) - len(waiting), unit="run") as bar:
-
-        def done(run: StudyRun) -> None:
-            bar.update()
-
-        failed = folder.run_all(PARALLEL.value, done)
-    records = folder.records()
-    if records:
-        print("\n" + tables.compare(records))
-        path = folder.folder / "comparison.png"
-        figures.compare(records, study.title, path)
-        print(f"\nfigure: {path}")
+    with alone(out):
+        executor: Executor = Local(parallel)
+        if EXECUTOR.value == "slurm":
+            executor = Slurm(out / "slurm", slurm_options(SLURM.value))
+        runner.write()
+        runner.prepare()
+        with Progress(out, parallel) as progress:
+            failed = runner.run_all(executor, parallel, progress.show)
+    print(progress.summary(list(runner.states.values())))
+    for state in failed:
+        print(printable(f"{name(state)} failed: {state.error}; log {progress.log(state)}"))
     if failed:
-        logs = ", ".join(str(run.log) for run in failed)
-        raise RuntimeError(f"{len(failed)} of {len(folder.runs)} runs failed; see {logs}")
+        raise RuntimeError(f"{len(failed)} of {len(runner.runs)} runs failed")
+
+
+def default_name(config: str) -> str:
+    """A folder name for FILE or FILE:ARGUMENT."""
+    from xl_jax.file_names import file_name
+
+    file, _, argument = config.partition(":")
+    return file_name("-".join(filter(None, [Path(file).stem, argument.replace(",", "-")])))
+
+
+def slurm_options(given: list[str]) -> dict[str, object]:
+    """NAME=VALUE, whole numbers as such. Raises InputError: not of that form."""
+    options: dict[str, object] = {}
+    for item in given:
+        name, found, value = item.partition("=")
+        if not found:
+            raise InputError(f"--slurm: {item!r} is not NAME=VALUE")
+        options[name] = int(value) if value.isdecimal() else value
+    return options
 
 
 if __name__ == "__main__":

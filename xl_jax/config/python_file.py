@@ -25,17 +25,18 @@ def find(kind: str, path: str) -> str:
     raise unknown(f"{kind} file", path, known)
 
 
-def load(kind: str, path: str, name: str) -> Any:
-    """What the file defines as `name`.
+def load(kind: str, path: str, *names: str) -> Any:
+    """What the file defines as the first of `names` that it defines.
 
     Raises:
-      InputError: it does not run (with the line), or does not define `name`.
+      InputError: it does not run (with the line), or defines none of them.
     """
     with _one_line(path):
         found = runpy.run_path(path)
-    if name not in found:
-        raise InputError(f"{kind} file {path} defines no {name}")
-    return found[name]
+    for name in names:
+        if name in found:
+            return found[name]
+    raise InputError(f"{kind} file {path} defines no {' or '.join(names)}")
 
 
 def call(path: str, function: Any, *arguments: Any) -> Any:

@@ -31,7 +31,8 @@ from xl_jax.training.step import State, state_shapes
 
 # Fields that do not change what is trained: a run goes on under other values of them.
 RESUMABLE_FIELDS = re.compile(
-    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\."
+    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\.|"
+    r"data\.dir:"
 )
 
 # What a run's training and measuring write, beside its tokens.

@@ -1,194 +1,176 @@
-"""A study: many runs of one command, and where each of them stands.
+"""A study: rows x pairs x seeds of one config file, what is measured of each run, and what is
+expected of it."""
 
-study.json   what was asked, and each run's state     runs/NAME/seed0/   run directories
-data/        tokens, made once for all runs           runs/NAME/seed0.log
-"""
-
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
+from typing import Any
 
-from xl_jax.analysis import record
-from xl_jax.analysis.record import Record
 from xl_jax.config import Config, python_file
 from xl_jax.config.command_line import ConfigFlag
 from xl_jax.config.domains import integer, several
-from xl_jax.errors import InputError
-from xl_jax.json_files import plain, read_json, write_json
+from xl_jax.errors import InputError, unknown
+
+Flags = Sequence[str]  # --config.FIELD=VALUE, or --config=FILE:ARGUMENT
+OWN = {"seed": "seeds", "data.dir": "the study's folder"}  # fields that a study sets itself
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A published figure beside which the study's own stands.
+
+    Attributes:
+      row, pair: of the study; a pair is "" where the study has none.
+      task, metric: as in the files of eval/ ("ner", "f1").
+      value: as in their records, rates in 0..1.
+      source: where it was published.
+    """
+
+    row: str
+    pair: str
+    task: str
+    metric: str
+    value: float
+    source: str
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is run: every setting (a name and its flags) with every seed, on one config file."""
+    """What is run: every row with every pair and every seed, on one config file.
+
+    Attributes:
+      rows: name -> flags. `{source}` and `{target}` in them stand for the two languages.
+      pairs: name -> flags that choose the languages; empty: those of the config file.
+      evaluations: name -> flags of `eval.py`, beside what training measures at its end.
+      reference: the row that others are compared with; "" = the first.
+    """
 
     title: str
     config: str
-    settings: Mapping[str, Sequence[str]]
-    seeds: tuple[int, ...]
+    rows: Mapping[str, Flags]
+    seeds: tuple[int, ...] = (0,)
+    pairs: Mapping[str, Flags] = field(default_factory=dict)
+    evaluations: Mapping[str, Flags] = field(default_factory=dict)
+    reference: str = ""
+    expected: Sequence[Expected] = ()
 
     def __post_init__(self) -> None:
-        """Raises InputError: it is not of that form, or two settings share a folder."""
-        if not isinstance(self.settings, Mapping) or not self.settings:
-            raise InputError(f"settings of a study = {self.settings!r}: name -> list of flags")
-        for setting, flags in self.settings.items():
-            if isinstance(flags, str) or not all(isinstance(x, str) for x in flags):
-                raise InputError(f"setting {setting!r}: {flags!r} is not a list of flags")
-            for flag in flags:
-                if not flag.startswith("--config."):
-                    raise InputError(f"setting {setting!r}: {flag!r} is not --config.FIELD=VALUE")
-        seeds = several(integer(), least=1)
-        seeds.check("seeds of a study", self.seeds)
-        folders: dict[str, str] = {}
-        for setting in self.settings:
-            other = folders.setdefault(folder_name(setting), setting)
-            if not folder_name(setting) or other != setting:
-                both = f"{other!r} and {setting!r}" if other != setting else repr(setting)
-                raise InputError(f"settings {both}: no folder name of their own, use other letters")
+        """Raises InputError: it is not of that form."""
+        _check_flags("rows", self.rows, ("--config.", "--config="))
+        _check_flags("pairs", self.pairs, ("--config.", "--config="), least=0)
+        _check_flags("evaluations", self.evaluations, ("--",), least=0)
+        several(integer(), least=1).check("seeds of a study", self.seeds)
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds of a study = {self.seeds!r}: a seed repeats itself")
+        for what, flags in [*self.rows.items(), *self.pairs.items()]:
+            for name, owner in OWN.items():
+                if any(x.startswith(f"--config.{name}=") for x in flags):
+                    raise InputError(f"{what!r}: --config.{name} belongs to {owner}")
+        for name, flags in self.evaluations.items():
+            if any(x.partition("=")[0].strip("-") in ("workdir", "config") for x in flags):
+                raise InputError(f"evaluation {name!r}: the study names the run itself: {flags}")
+        if self.reference and self.reference not in self.rows:
+            raise unknown("reference row", self.reference, self.rows)
+        for figure in self.expected:
+            if figure.row not in self.rows:
+                raise unknown("row of an expected value", figure.row, self.rows)
+            if figure.pair not in self.names_of_pairs:
+                raise unknown("pair of an expected value", figure.pair, self.names_of_pairs)
 
-    def config_of(self, setting: str) -> Config:
-        """The checked config of a setting, with the seed of its file.
+    @property
+    def names_of_pairs(self) -> tuple[str, ...]:
+        """ "" alone where the study has none."""
+        return tuple(self.pairs) or ("",)
+
+    def flags_of(self, row: str, pair: str = "") -> tuple[str, ...]:
+        """The flags of `train.py` for a cell of the study, without seed and folders.
 
         Raises:
-          InputError: an unknown field or a bad value; names the setting.
+          InputError: `{target}` where there are not two languages.
         """
-        flag = ConfigFlag("config", Config, lambda: self.config)
-        try:
-            for argument in self.settings[setting]:
-                flag.take(argument)
-            flag.load()
-            return flag.value()
-        except InputError as error:
-            raise InputError(f"setting {setting!r}: {error}") from error
+        given = (f"--config={self.config}", *self.pairs.get(pair, ()))
+        own = self.rows[row]
+        names = [name for name in ("{source}", "{target}") if any(name in x for x in own)]
+        if names:
+            languages = _resolved(f"pair {pair!r}", given).languages
+            if len(languages) != 2:
+                raise InputError(f"row {row!r}: {names[0]} of {', '.join(languages)}?")
+            for name, language in zip(("{source}", "{target}"), languages, strict=True):
+                own = [x.replace(name, language) for x in own]
+        flags = (*given, *own)
+        files = [x for x in flags if x.startswith("--config=")]
+        return (files[-1], *(x for x in flags if x not in files))
 
-    def runs(self, folder: Path) -> list["StudyRun"]:
-        """Every run, seed by seed, so that an early look has all settings."""
-        data = f"--config.data.dir={folder / 'data'}"
-        return [
-            StudyRun(
-                setting,
-                seed,
-                folder / "runs" / folder_name(setting) / f"seed{seed}",
-                (f"--config={self.config}", *flags, f"--config.seed={seed}", data),
-            )
-            for seed in self.seeds
-            for setting, flags in self.settings.items()
-        ]
+    def config_of(self, row: str, pair: str = "") -> Config:
+        """The checked config of a cell, with the seed of its file.
+
+        Raises:
+          InputError: an unknown field or a bad value; names row and pair.
+        """
+        where = f"row {row!r}" + (f", pair {pair!r}" if pair else "")
+        return _resolved(where, self.flags_of(row, pair))
 
 
 def load_study(name: str) -> Study:
-    """The study that a file defines.
+    """The study that a file defines: STUDY, or what get_study(ARGUMENT) returns for FILE:ARGUMENT.
 
     Raises:
-      InputError: there is none, or a setting that no run would accept.
+      InputError: there is none, a name is given twice, or a row that no run would accept.
     """
-    study = python_file.load("study", python_file.find("study", name), "STUDY")
-    if not isinstance(study, Study):
-        raise InputError(f"study file {name}: STUDY is no Study: {study!r}")
-    for setting in study.settings:
-        study.config_of(setting)
-    return study
+    file, found, argument = name.partition(":")
+    path = python_file.find("study", file)
+    _check_names(path)
+    made = python_file.load("study", path, *(["get_study"] if found else ["STUDY", "get_study"]))
+    if callable(made):
+        made = python_file.call(path, made, *filter(None, [argument]))
+    if not isinstance(made, Study):
+        raise InputError(f"study file {path}: no Study: {made!r}")
+    for row in made.rows:
+        for pair in made.names_of_pairs:
+            made.config_of(row, pair)
+    return made
 
 
-def folder_name(setting: str) -> str:
-    return re.sub(r"\W+", "_", setting).strip("_")
+def _check_flags(what: str, flags: Any, starts: tuple[str, ...], least: int = 1) -> None:
+    """Raises InputError: not name -> list of flags."""
+    if not isinstance(flags, Mapping) or len(flags) < least:
+        raise InputError(f"{what} of a study = {flags!r}: name -> list of flags")
+    for name, given in flags.items():
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{what} of a study: {name!r} is no name")
+        if isinstance(given, str) or not all(isinstance(x, str) for x in given):
+            raise InputError(f"{what}, {name!r}: {given!r} is not a list of flags")
+        for flag in given:
+            if not flag.startswith(starts):
+                raise InputError(f"{what}, {name!r}: {flag!r} is not {starts[0]}FIELD=VALUE")
 
 
-@dataclass(frozen=True)
-class StudyRun:
-    setting: str
-    seed: int
-    folder: Path
-    flags: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.setting}, seed {self.seed}"
-
-    @property
-    def log(self) -> Path:
-        return self.folder.with_suffix(".log")
-
-    def records(self) -> list[Record]:
-        """The records of a finished run. Raises InputError: a damaged file."""
-        return record.read_all(sorted((self.folder / "eval").glob("*.json")))
+def _resolved(where: str, flags: Flags) -> Config:
+    """Raises InputError: a file, a field or a value that is wrong; `where` begins the message."""
+    files = [x.removeprefix("--config=") for x in flags if x.startswith("--config=")]
+    flag = ConfigFlag("config", Config, lambda: files[-1])
+    try:
+        for argument in flags:
+            flag.take(argument)
+        flag.load()
+        return flag.value()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
-class StudyFolder:
-    """The study directory: `study.json` is rewritten whole whenever a run changes its state."""
-
-    def __init__(self, study: Study, folder: Path):
-        """Raises InputError: the folder holds another study."""
-        self.study, self.folder, self.path = study, folder, folder / "study.json"
-        self.runs = study.runs(folder)
-        asked = plain(asdict(study))
-        self.state = {run.name: "waiting" for run in self.runs}
-        if self.path.exists():
-            written = read_json(self.path)
-            if written["study"] != asked:
-                raise InputError(f"{folder} holds another study; name another directory with --out")
-            self.state |= {k: v for k, v in written["state"].items() if v == "done"}
-        self.asked = asked
-
-    def write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {"study": self.asked, "state": self.state})
-
-    def run_all(self, parallel: int, done: Callable[[StudyRun], None]) -> list[StudyRun]:
-        """Runs what is not done, `parallel` at a time, each on a core of its own; returns the runs
-        that failed. `done` is called as each one ends."""
-        todo = [run for run in self.runs if self.state[run.name] != "done"]
-        cores: SimpleQueue[int] = SimpleQueue()
-        for core in range(parallel):
-            cores.put(core)
-
-        def execute(run: StudyRun) -> int:
-            core = cores.get()
-            try:
-                return _train(run, core)
-            finally:
-                cores.put(core)
-
-        failed = []
-        with ThreadPoolExecutor(parallel) as pool:
-            futures = {pool.submit(execute, run): run for run in todo}
-            for future in as_completed(futures):
-                run = futures[future]
-                self.state[run.name] = "failed" if future.result() else "done"
-                failed += [run] if future.result() else []
-                self.write()
-                done(run)
-        return failed
-
-    def records(self) -> dict[str, list[list[Record]]]:
-        """setting -> records of each finished seed; settings without one are left out."""
-        found: dict[str, list[list[Record]]] = {}
-        for run in self.runs:
-            if self.state[run.name] == "done":
-                found.setdefault(run.setting, []).append(run.records())
-        return {name: found[name] for name in self.study.settings if name in found}
-
-
-def _train(run: StudyRun, core: int) -> int:
-    """`train.py` in a process of its own; its output in the run's log. Returns the exit code."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    program = str(python_file.CHECKOUT / "train.py")
-    command = [sys.executable, program, *run.flags, f"--workdir={run.folder}"]
-    environment = dict(os.environ)
-    if hasattr(os, "sched_setaffinity"):  # Linux: one core a run, so that they do not wait
-        allowed = sorted(os.sched_getaffinity(0))
-        pinned = str(allowed[core % len(allowed)])
-        pin = f"import os; os.sched_setaffinity(0, {{{pinned}}}); "
-        pin += "import sys, runpy; sys.argv = sys.argv[1:]; "
-        pin += "sys.path[0] = os.path.dirname(sys.argv[0]); "
-        pin += "runpy.run_path(sys.argv[0], run_name='__main__')"
-        command = [sys.executable, "-c", pin, *command[1:]]
-    with run.log.open("a") as log:
-        return subprocess.run(command, stdout=log, stderr=log, env=environment).returncode
+def _check_names(path: str) -> None:
+    """Raises InputError: a dictionary of the file has a name twice, of which Python would keep the
+    last."""
+    try:
+        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return  # said with its line when the file is run
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            seen = set()
+            for key in node.keys:
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    if key.value in seen:
+                        raise InputError(f"{path}:{key.lineno}: {key.value!r} is named twice")
+                    seen.add(key.value)

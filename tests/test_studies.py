@@ -1,0 +1,259 @@
+"""Studies: their runs, what is done for them, and study.json. The commands are scripts."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_toy import calls, local, runner, study
+
+from xl_jax.config import python_file, to_dict
+from xl_jax.devices import machine
+from xl_jax.errors import InputError
+from xl_jax.studies import study_folder
+from xl_jax.studies.executors import Local
+from xl_jax.studies.grid import decisive, run_id, runs
+from xl_jax.studies.runner import Runner, alone
+from xl_jax.studies.study import load_study
+
+FAST = 0.01
+WORDS = "eval.py --task=translation --probe.kernel=rbf"
+
+
+@pytest.fixture(autouse=True)
+def no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "commit", lambda: "1a2b3c4")
+
+
+def do(made: Any, parallel: int = 2) -> list[str]:
+    """Runs a study; the names of what failed."""
+    failed = made.run_all(local(parallel), parallel, seconds=FAST)
+    return [f"{x.row}, seed {x.seed}: {x.error}" for x in failed]
+
+
+def test_rows_pairs_and_seeds_make_runs_seed_by_seed(tmp_path: Path) -> None:
+    pairs = {
+        "en-fr": ["--config=configs/small.py:en,fr"],
+        "en-ru": ["--config=configs/small.py:en,ru"],
+    }
+    found = runs(study(pairs=pairs, seeds=(0, 1)), tmp_path)
+    assert [x.name for x in found[:5]] == [
+        "shared, en-fr, seed 0",
+        "shared, en-ru, seed 0",
+        "private, en-fr, seed 0",
+        "private, en-ru, seed 0",
+        "shared, en-fr, seed 1",
+    ]
+    run = found[3]
+    assert run.folder == tmp_path / f"runs/private/en-ru/seed0-{run.id}"
+    assert run.flags == (
+        "--config=configs/small.py:en,ru",
+        "--config.sharing=all_private",
+        "--config.seed=0",
+        f"--config.data.dir={tmp_path}/data",
+    )
+    assert run.config.languages == ("en", "ru") and run.config.sharing == "all_private"
+
+
+def test_source_and_target_stand_for_the_languages_of_the_pair() -> None:
+    flags = "--config.anchors.dictionaries={source}-{target}=dict/{target}.txt"
+    pairs = {"x": ["--config=configs/small.py:en,ru"]}
+    made = study(rows={"anchors": [flags]}, pairs=pairs)
+    assert made.flags_of("anchors", "x")[1] == ("--config.anchors.dictionaries=en-ru=dict/ru.txt")
+    three = study(rows={"anchors": [flags]}, pairs={"x": ["--config=configs/small.py:en,fr,ru"]})
+    with pytest.raises(InputError, match="row 'anchors': {source} of en, fr, ru"):
+        three.flags_of("anchors", "x")
+
+
+def test_an_id_is_of_what_decides_the_training(tmp_path: Path) -> None:
+    config = runs(study(), tmp_path)[0].config
+    assert decisive(to_dict(config))["model.layers"] == 3
+    assert "model.activation" not in decisive(to_dict(config))  # at its default
+
+    def changed(**more: Any) -> bool:
+        return run_id(to_dict(dataclasses.replace(config, **more))) != run_id(to_dict(config))
+
+    assert not changed(data=dataclasses.replace(config.data, dir="elsewhere"))
+    assert not changed(probe=dataclasses.replace(config.probe, words=7), keep=1, log_every=20)
+    assert changed(seed=1) and changed(steps=20) and changed(sharing="sep_emb")
+
+
+def test_ids_stay() -> None:
+    """Folders of studies are named by them. Another code's default changes an id; say so."""
+    found = runs(load_study("configs/table1.py:tiny"), Path("x"))
+    ids = {x.name: x.id for x in found if x.seed == 0}
+    assert ids["default, seed 0"] == "25535517"
+    assert ids["sep_emb_l1_equal, seed 0"] == "35f16481"
+
+
+def test_two_names_never_give_one_folder(tmp_path: Path) -> None:
+    names = ["a b", "a_b", "a/b", "../a", "A B", "<b>&'\"", "ы", "."]
+    steps = {name: [f"--config.steps={20 * i}"] for i, name in enumerate(names, 1)}
+    folders = [x.folder for x in runs(study(rows=steps), tmp_path)]
+    assert len({str(x).lower() for x in folders}) == len(names)
+    assert {x.parents[1] for x in folders} == {tmp_path / "runs"}
+
+
+def test_rows_that_train_the_same_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'a, seed 0' and 'b, seed 0' train the same model"):
+        runs(study(rows={"a": [], "b": ["--config.keep=1"]}), tmp_path)
+
+
+def test_a_study_is_done_once_and_study_json_tells_of_it(tmp_path: Path) -> None:
+    made = runner(tmp_path / "s")
+    assert [x.state for x in made.states.values()] == ["waiting", "waiting"]
+    assert do(made) == []
+    train = [
+        "train.py --config=configs/tiny.py",
+        f"--config.seed=0 --config.data.dir={tmp_path}/s/data",
+    ]
+    assert calls(made) == {
+        "shared, seed 0": [" ".join(train), WORDS],
+        "private, seed 0": [" --config.sharing=all_private ".join(train), WORDS],
+    }
+    found = study_folder.read_study(tmp_path / "s")
+    assert (found.study.title, found.study.reference) == ("A study", "shared")
+    assert found.study.file == "configs/x.py:a" and found.study.versions["jax"]
+    (private,) = found.of("private")
+    assert (private.run.state, private.run.commit) == ("done", "1a2b3c4")
+    assert list(private.run.seconds) == ["train", "words"]
+    assert private.run.config["sharing"] == "all_private"
+    assert list(private.files) == ["perplexity", "retrieval", "translation"]
+    assert private.stage_of("retrieval") == "train" and private.stage_of("translation") == "words"
+    assert [r.metric for r in private.records] == ["perplexity", "retrieval", "translation"]
+    command = study_folder.command(found.study, private.run, "words", tmp_path / "s")
+    assert command == f"python {WORDS} --workdir={private.folder}"
+
+    again = runner(tmp_path / "s")
+    assert do(again) == [] and calls(again) == calls(made)
+
+
+def test_a_study_grows(tmp_path: Path) -> None:
+    do(runner(tmp_path))
+    more = {"words": ["--task=translation", "--probe.kernel=rbf"], "cka": ["--task=cka"]}
+    made = runner(tmp_path, seeds=(0, 1), evaluations=more)
+    states = [x.state for x in made.states.values()]
+    assert states == ["waiting"] * 4
+    do(made)
+    found = calls(made)
+    assert [x.split()[:2] for x in found["shared, seed 0"][2:]] == [["eval.py", "--task=cka"]]
+    assert len(found["shared, seed 1"]) == 3
+
+
+def test_a_failed_run_is_tried_once_more_and_stops_nothing(tmp_path: Path) -> None:
+    made = runner(tmp_path, seeds=(0, 1))
+    once, twice = made.runs[0].folder, made.runs[1].folder
+    (once / "failures").write_text("1")
+    (twice / "failures").write_text("2")
+    assert do(made) == ["private, seed 0: train: error: it went wrong (exit code 1)"]
+    states = {x.name: made.states[x.id].state for x in made.runs}
+    assert states == {
+        "shared, seed 0": "done",
+        "private, seed 0": "failed",
+        "shared, seed 1": "done",
+        "private, seed 1": "done",
+    }
+    failed = study_folder.read(tmp_path).runs[1]
+    assert (failed.state, failed.stage) == ("failed", "train") and "went wrong" in failed.error
+    assert "says something" in made.runs[1].log.read_text()
+    assert do(runner(tmp_path, seeds=(0, 1))) == []  # the same command again tries it again
+
+
+@pytest.mark.parametrize("text", ["", '{"run": "x", "task": "translation", "rec', "[]"])
+def test_a_damaged_file_of_results_is_named_ignored_and_made_again(
+    text: str, tmp_path: Path
+) -> None:
+    made = runner(tmp_path)
+    do(made)
+    path = made.runs[0].folder / "eval" / "translation.json"
+    path.write_text(text)
+    (found,) = study_folder.read_study(tmp_path).of("shared")
+    assert str(path) in found.damaged[0] and list(found.files) == ["perplexity", "retrieval"]
+    again = runner(tmp_path)
+    assert [x.state for x in again.states.values()] == ["waiting", "done"]
+    do(again)
+    assert study_folder.read_study(tmp_path).of("shared")[0].damaged == []
+
+
+def test_a_run_of_something_else_is_not_taken_for_finished(tmp_path: Path) -> None:
+    made = runner(tmp_path)
+    do(made)
+    first, second = made.runs
+    other = json.loads((first.folder / "config.json").read_text()) | {"field": "of a later version"}
+    (first.folder / "config.json").write_text(json.dumps(other))
+    (second.folder / "checkpoints" / "4000").rename(second.folder / "checkpoints" / "3000")
+    again = study_folder.read_study(tmp_path)  # as it was written
+    assert [x.run.state for x in again.runs] == ["done", "done"]
+    looked = Runner(study(), tmp_path)
+    assert [x.state for x in looked.states.values()] == ["waiting", "waiting"]
+
+
+def test_a_finished_run_directory_is_taken_wherever_it_was_made(tmp_path: Path) -> None:
+    made = runner(tmp_path / "a")
+    do(made)
+    moved = runner(tmp_path / "b", evaluations={})
+    for run in moved.runs:
+        (tmp_path / "b" / "x").mkdir(exist_ok=True)
+        run.folder.rename(tmp_path / "b" / "x" / run.id)
+    for old, run in zip(made.runs, moved.runs, strict=True):
+        (old.folder / "stages.json").unlink()
+        old.folder.rename(run.folder)
+    taken = runner(tmp_path / "b", evaluations={})
+    assert [x.state for x in taken.states.values()] == ["done", "done"]
+
+
+SLEEPER = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run = pathlib.Path(sys.argv[-1].partition("=")[2])
+try:
+    (run / "begun").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    (run / "saved").touch()
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_lets_the_children_save_and_the_study_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text(SLEEPER)
+    monkeypatch.setattr(python_file, "CHECKOUT", tmp_path)
+    made = runner(tmp_path / "s", config=str(Path("configs/tiny.py").absolute()))
+
+    def press(_: Any) -> None:
+        if all((run.folder / "begun").exists() for run in made.runs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.run_all(Local(2), 2, press, seconds=FAST)
+    assert all((run.folder / "saved").exists() for run in made.runs)
+    states = study_folder.read(tmp_path / "s").runs
+    assert [(x.state, x.stage, x.error) for x in states] == [("waiting", "", "")] * 2
+
+
+def test_one_process_works_on_a_study(tmp_path: Path) -> None:
+    with alone(tmp_path / "new"), pytest.raises(InputError, match="another process works on this"):
+        with alone(tmp_path / "new"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "damaged"),
+        ("[]", "damaged or of another version"),
+        ('{"format": 99}', "format 99, not 1"),
+        ('{"format": 1, "runs": [{"x": 1}]}', "damaged or of another version"),
+        (None, "is no study: study.json is not there"),
+    ],
+)
+def test_a_study_that_cannot_be_read_is_one_line(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "study.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        study_folder.read_study(tmp_path)
