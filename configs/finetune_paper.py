@@ -4,10 +4,16 @@ part-of-speech tagging, which the paper does not have, with the settings of its 
     python eval.py --workdir=runs/en-fr --task=ner          (--tune=configs/finetune_paper.py:ner)
 
 Every setting of the grid is trained on the source language and scored on every language of the run:
-the result is the mean of the two settings that are best on the source's development set. Data come
-from TFDS, which downloads and prepares them once (`tfds build xnli multi_nli wikiann/en`); files
-instead: --data.train=files:..., see README. Differences from the paper: the treebanks of TFDS are
-UD 2.10 (paper: 2.3), the splits of WikiAnn are those of Rahimi et al. (the paper names none).
+the result is the mean of the two settings that are best on the source's development set.
+
+XNLI and WikiAnn are downloaded from the Hugging Face Hub (docs/data.md); the English training text
+of XNLI is MultiNLI's. The treebanks, UD 2.3 as in the paper, are files in ud/:
+
+    for name in English-EWT French-GSD Russian-GSD Chinese-GSD; do
+      git -C ud clone --branch=r2.3 https://github.com/UniversalDependencies/UD_$name; done
+
+Other data: --data.train=files:... (docs/transfer.md). Difference from the paper: the splits of
+WikiAnn are those of Rahimi et al. (the paper names none).
 """
 
 from typing import Any
@@ -17,12 +23,17 @@ from ml_collections import config_dict
 from xl_jax.config import TASKS, Tuning, to_config_dict
 from xl_jax.errors import unknown
 
-TREEBANKS = {"en": "en_ewt", "fr": "fr_gsd", "ru": "ru_gsd", "zh": "zh_gsd"}
+TREEBANKS = {
+    "en": "UD_English-EWT/en_ewt",
+    "fr": "UD_French-GSD/fr_gsd",
+    "ru": "UD_Russian-GSD/ru_gsd",
+    "zh": "UD_Chinese-GSD/zh_gsd",
+}
 
 TREES: dict[str, Any] = dict(
-    train="tfds:universal_dependencies/en_ewt:train",
-    dev="tfds:universal_dependencies/en_ewt:dev",
-    test={x: f"tfds:universal_dependencies/{name}:test" for x, name in TREEBANKS.items()},
+    train="files:ud/UD_English-EWT/en_ewt-ud-train.conllu",
+    dev="files:ud/UD_English-EWT/en_ewt-ud-dev.conllu",
+    test={x: f"files:ud/{name}-ud-test.conllu" for x, name in TREEBANKS.items()},
 )
 
 
@@ -30,9 +41,9 @@ def get_config(task: str = "nli") -> config_dict.ConfigDict:
     if task == "nli":
         tuning = Tuning(
             task="nli",
-            train="tfds:multi_nli:train",
-            dev="tfds:xnli:validation",
-            test="tfds:xnli:test",
+            train="hf:facebook/xnli/{language}:train",
+            dev="hf:facebook/xnli/{language}:validation",
+            test="hf:facebook/xnli/{language}:test",
             epochs=200,
             epoch_size=20_000,  # an epoch of XLM: 200 of them are ten passes
             batch=(4, 8),
@@ -44,9 +55,9 @@ def get_config(task: str = "nli") -> config_dict.ConfigDict:
     elif task == "ner":
         tuning = Tuning(
             task="ner",
-            train="tfds:wikiann/{language}:train",
-            dev="tfds:wikiann/{language}:validation",
-            test="tfds:wikiann/{language}:test",
+            train="hf:unimelb-nlp/wikiann/{language}:train",
+            dev="hf:unimelb-nlp/wikiann/{language}:validation",
+            test="hf:unimelb-nlp/wikiann/{language}:test",
             b2=0.99,
         )
     elif task == "tagging":

@@ -19,7 +19,7 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
     return to_config_dict(
         Config(
             languages=names,
-            corpora={name: f"tfds:wikipedia/20230601.{name}" for name in names},
+            corpora={name: f"hf:wikimedia/wikipedia/20231101.{name}" for name in names},
             steps=416_667,  # 200 epochs of 200,000 rows a GPU, 96 rows a step
             log_every=100,
             eval_every=2083,  # an epoch

@@ -17,7 +17,7 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
     return to_config_dict(
         Config(
             languages=names,
-            corpora={name: f"tfds:wiki40b/{name}" for name in names},
+            corpora={name: f"hf:google/wiki40b/{name}" for name in names},
             steps=60_000,
             steps_per_call=10,
             log_every=100,

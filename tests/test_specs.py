@@ -160,7 +160,8 @@ def test_what_a_set_does_not_have_is_named(prepared: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("hf:x", "unknown scheme of the data 'hf:x' 'hf'.*known: files, tfds"),
+        ("hub:x", "unknown scheme of the data 'hub:x' 'hub'.*known: files, hf, tfds"),
+        ("hf:a/b:test#dir=x", "unknown key in the data .*known: revision, skip, take"),
         ("x.tsv", "unknown scheme"),
         ("files:x#take", "unknown key in the data"),
         ("files:x#tak=1", "unknown key .*'tak': did you mean 'take'"),

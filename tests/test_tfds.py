@@ -174,7 +174,10 @@ def test_a_set_that_is_not_prepared_comes_with_the_command(
     with pytest.raises(InputError) as error:
         Tfds(spec, folder=str(tmp_path))
     assert str(error.value) == (
-        f"corpus 'tfds:{spec}': not prepared in {tmp_path}; to prepare it once: pip install "
+        f"corpus 'tfds:{spec}': not prepared in {tmp_path}. Prepared sets cannot be downloaded "
+        "since TFDS 4.9.8 (its public bucket is closed); hf: reads sets of the Hugging Face Hub "
+        "(docs/data.md). To prepare this one once, with Beam, if its source is still there: pip "
+        "install "
         f'"tensorflow-datasets[{extras}]" apache-beam; python -c "import tensorflow_datasets as t; '
         f"t.builder('{name}', data_dir='{tmp_path}', file_format='array_record')"
         '.download_and_prepare()"'

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from xl_jax.config.finetune import Tuning
 from xl_jax.finetune.language_view import View
+from xl_jax.tasks import specs
 from xl_jax.tasks.registry import KINDS
 from xl_jax.tasks.rows import Rows
 from xl_jax.tasks.task import Item, Task
@@ -41,7 +42,7 @@ def load(tuning: Tuning, views: Mapping[str, View], log: Callable[[str], None]) 
     def read(name: str, spec: str, language: str) -> list[Item]:
         counts: Counter[str] = Counter()
         items = kind.read(spec, language, counts)
-        log(f"{name}: {len(items):,} items of {spec}{_shown(counts)}")
+        log(f"{name}: {len(items):,} items of {spec}{specs.version(spec)}{_shown(counts)}")
         return items
 
     def split(name: str, spec: str, items: list[Item], view: View) -> Split:

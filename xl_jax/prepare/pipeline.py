@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from xl_jax.json_files import fingerprint, plain, read_json, write_json
 from xl_jax.prepare import corpus_report, gold, integrity, prepared, stages, text_state, workers
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.prepare.stages import Opened, Work
-from xl_jax.text.corpora import NONE, open_corpora
+from xl_jax.text.corpora import NONE, fetch, open_corpora, pinned
 from xl_jax.tokens import shards
 from xl_jax.tokens import vocabulary as vocabularies
 from xl_jax.tokens.sentencepiece_model import Size
@@ -185,12 +185,14 @@ def _complete(
       vocabulary: to be used instead of learning one.
     """
     request, folder = _request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
+    marker = folder / integrity.REQUEST
+    config = _pinned(config, corpus, marker)
     corpora = open_corpora({x: config.corpora[x] for x in config.languages})
+    fetch(corpora, log)
     source = text_state.state(corpora)
     inputs = {**request, "source": source}
     inputs["parts"] = {x: stages.parts_of(c) for x, c in corpora.items()}
     inputs["measured"] = {x: stages.measured_share(config, c) for x, c in corpora.items()}
-    marker = folder / integrity.REQUEST
     if not marker.exists() or read_json(marker)["inputs"] != plain(inputs):
         shutil.rmtree(folder, ignore_errors=True)  # of other files under the same names
         folder.mkdir()
@@ -214,6 +216,18 @@ def _complete(
     for left in folder.glob(".*.tmp"):  # of a killed process
         left.unlink()
     return folder
+
+
+def _pinned(config: Config, corpus: Path, marker: Path) -> Config:
+    """With the commit of every set of the Hub: the one that was read where `corpus` is repaired or
+    work goes on, or else what its revision names now."""
+    if marker.exists():
+        states = read_json(marker)["inputs"]["source"]
+    else:
+        source = corpus / integrity.SOURCE
+        states = text_state.read(source) if source.exists() else {}
+    specs = {x: config.corpora[x] for x in config.languages}
+    return replace(config, corpora={**config.corpora, **pinned(specs, states)})
 
 
 def _write(work: Work, request: dict, log: Log, run: workers.Run) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from xl_jax.config import Config
 from xl_jax.errors import InputError
 from xl_jax.json_files import fingerprint, read_json, write_json
-from xl_jax.text.corpora import Corpus, open_corpora
+from xl_jax.text.corpora import Corpus, open_corpora, pinned
 from xl_jax.text.documents import State
 
 
@@ -39,7 +39,7 @@ def changed(config: Config, before: Mapping[str, State]) -> dict[str, str]:
     if not any(before.values()):
         return {}
     try:
-        corpora = open_corpora({x: config.corpora[x] for x in config.languages})
+        corpora = open_corpora(pinned({x: config.corpora[x] for x in config.languages}, before))
     except InputError:
         return {}
     now = state(corpora)

@@ -46,7 +46,7 @@ def read(text: str, language: str, counts: Counter[str], whole: bool = True) -> 
     """
     del language  # a treebank has one language
     spec = specs.parse(text)
-    found = _of_tfds(spec, counts) if spec.scheme == "tfds" else _of_files(spec, counts)
+    found = _of_records(spec, counts) if spec.has_records else _of_files(spec, counts)
 
     def checked() -> Iterator[Tree]:
         for tree, where in found:
@@ -166,11 +166,13 @@ def check(tree: Tree, where: str) -> None:
         reached.update(path)
 
 
-def _of_tfds(spec: specs.Spec, counts: Counter[str]) -> Iterator[tuple[Tree, str]]:
-    features, rows = specs.records(spec)
-    names = features["upos"].feature.names
+def _of_records(spec: specs.Spec, counts: Counter[str]) -> Iterator[tuple[Tree, str]]:
+    classes, rows = specs.records(spec)
+    names = classes("upos")
     for number, row in enumerate(rows):
         where = f"{spec.text}, record {number}"
+        for name in ("tokens", "head", "deprel", "misc", "upos"):
+            specs.column(spec, row, name)
         yield of_record(row, names, where, counts), where
 
 
@@ -181,7 +183,7 @@ def of_record(row: dict[str, Any], names: list[str], where: str, counts: Counter
     that tells them apart: they are the lines whose head is "None".
     """
     columns = {x: [specs.text(v) for v in row[x]] for x in ("tokens", "head", "deprel", "misc")}
-    upos = [names[int(i)] for i in row["upos"]]
+    upos = [specs.label(i, names) for i in row["upos"]]
     kept = [i for i, head in enumerate(columns["head"]) if head not in ("None", "_")]
     other = [upos[i] for i, head in enumerate(columns["head"]) if head in ("None", "_")]
     counts["multiword_tokens"] += other.count("_")

@@ -2,7 +2,7 @@
 
 A softmax over tags on each word's first piece, no CRF (paper section 5).
 
-tfds:wikiann/en:train
+hf:unimelb-nlp/wikiann/en:train, tfds:wikiann/en:train
 files:GLOB#tag=N     a word a line, columns separated by tabs or blanks, a blank line after each
     sentence; `tag` is the number of the tag's column from 1, or from the end as -1 (the default);
     the word is the first. `-DOCSTART-` lines and comments (`# ` and no tag) are left out.
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Array
@@ -59,7 +59,7 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Sentence]:
     if spec.scheme == generated.SCHEME:
         found = ((x.words, x.spans) for x in generated.sentences(spec))
     else:
-        found = _of_tfds(spec) if spec.scheme == "tfds" else _of_files(spec)
+        found = _of_records(spec) if spec.has_records else _of_files(spec)
 
     def sentences() -> Iterator[Sentence]:
         for words, tags in found:
@@ -133,16 +133,16 @@ def _columns(path: Path, number: int, line: str, index: int) -> tuple[str, str]:
     raise InputError(f"{path}:{number}: not a word and a tag (O, B-TYPE, I-TYPE): {line[:60]!r}")
 
 
-def _of_tfds(spec: specs.Spec) -> Iterator[tuple[list[str], list[str]]]:
-    features, rows = specs.records(spec)
-    names = features["tags"].feature.names
-    for row in rows:
-        yield of_record(row, names)
-
-
-def of_record(row: dict[str, Any], names: list[str]) -> tuple[list[str], list[str]]:
-    """Words and tags of a record of `wikiann`."""
-    return [specs.text(x) for x in row["tokens"]], [names[int(i)] for i in row["tags"]]
+def _of_records(spec: specs.Spec) -> Iterator[tuple[list[str], list[str]]]:
+    """Words and tags of the records of `wikiann`, whose tags are `ner_tags` on the Hub."""
+    classes, rows = specs.records(spec)
+    names = classes("tags") or classes("ner_tags")
+    for number, row in enumerate(rows):
+        words = [specs.text(x) for x in specs.column(spec, row, "tokens")]
+        tags = [specs.label(x, names) for x in specs.column(spec, row, "tags", "ner_tags")]
+        if len(words) != len(tags) or not all(map(_TAG.fullmatch, tags)):
+            raise InputError(f"{spec.text}, record {number}: not a tag (O, B-TYPE, I-TYPE) a word")
+        yield words, tags
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Natural language inference: XNLI, MultiNLI and files like them; a pair of sentences, a classifier
 on the first token (paper section 5).
 
+hf:facebook/xnli/fr:test                  a language's config, or all_languages
 tfds:multi_nli:train, tfds:xnli:test      the language's side of the translations
 files:GLOB                                TSV with a header line. Columns are found by name, in any
     order: premise or sentence1; hypothesis, hypo or sentence2; label or gold_label; where there is
@@ -50,7 +51,7 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Pair]:
         encoding, a language that the set does not have, no pair at all.
     """
     spec = specs.parse(text)
-    rows = _of_tfds(spec, language) if spec.scheme == "tfds" else _of_files(spec, language, counts)
+    rows = _of_records(spec, language) if spec.has_records else _of_files(spec, language, counts)
     return spec.take(_labelled(rows, counts))
 
 
@@ -87,11 +88,12 @@ def _column(path: Path, header: list[str], name: str) -> int:
     raise InputError(f"{path}:1: no column {' or '.join(COLUMNS[name])} in {header}")
 
 
-def _of_tfds(spec: specs.Spec, language: str) -> Iterator[Pair]:
-    features, rows = specs.records(spec)
-    names = features["label"].names
+def _of_records(spec: specs.Spec, language: str) -> Iterator[Pair]:
+    classes, rows = specs.records(spec)
+    names = classes("label")
     for row in rows:
-        yield of_record(row, names, language)
+        columns = [specs.column(spec, row, name) for name in ("premise", "hypothesis", "label")]
+        yield of_record(dict(zip(COLUMNS, columns, strict=True)), names, language)
 
 
 def of_record(row: dict[str, Any], names: list[str], language: str) -> Pair:
@@ -103,8 +105,7 @@ def of_record(row: dict[str, Any], names: list[str], language: str) -> Pair:
             raise unknown("language of the data set", language, premise)
         premise = premise[language]
         hypothesis = hypothesis["translation"][spoken.index(language)]
-    number = int(row["label"])
-    label = names[number] if number >= 0 else "-"
+    label = specs.label(row["label"], names)
     premise, hypothesis = (" ".join(specs.text(x).split()) for x in (premise, hypothesis))
     return Pair(premise, hypothesis, label)
 

@@ -1,6 +1,7 @@
 """Labelled data sets by a short spec, as corpora are named (see `corpora`):
 
-files:GLOB#key=value,key=value              text files, in the order of their names
+files:GLOB#key=value,key=value              text files, in the order of their names; or parquet
+hf:REPO[/CONFIG]:SPLIT#revision=COMMIT      a set of the Hugging Face Hub, see `text.hub`
 tfds:NAME/CONFIG[:VERSION]:SPLIT#key=value  a set of TensorFlow Datasets, read without TensorFlow
 synthetic:SIDE#key=value                    a generated language (tagging, NER; see `generated`)
 
@@ -11,16 +12,17 @@ Readers add theirs.
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from xl_jax.errors import InputError, unknown
 
 T = TypeVar("T")
-SCHEMES = ("files", "tfds")  # of every task
+SCHEMES = ("files", "hf", "tfds")  # of every task
 PARTS = ("skip", "take")
 
 
@@ -32,6 +34,11 @@ class Spec:
     scheme: str
     path: str
     keys: dict[str, str]
+
+    @property
+    def has_records(self) -> bool:
+        """The data are records with named columns (see `records`), not lines of text."""
+        return self.scheme in ("hf", "tfds") or self.path.endswith(".parquet")
 
     def take(self, items: Iterable[T]) -> list[T]:
         """The items that are asked for.
@@ -63,7 +70,7 @@ def parse(
       InputError: an unknown scheme or key.
     """
     scheme, found, rest = text.partition(":")
-    schemes = dict.fromkeys(SCHEMES, keys) | dict(further or {})
+    schemes = dict.fromkeys(SCHEMES, keys) | {"hf": ("revision",)} | dict(further or {})
     if not found or scheme not in schemes:
         raise unknown(f"scheme of the data {text!r}", scheme, schemes)
     keys = schemes[scheme]
@@ -100,21 +107,70 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text.rstrip("\r\n")
 
 
-def records(spec: Spec) -> tuple[Any, Iterator[dict[str, Any]]]:
-    """(features, records) of a TFDS split, which must have been downloaded and prepared.
+Names = Callable[[str], list[str]]  # the names of the classes of a column of numbers; [] = none
+
+
+def records(spec: Spec) -> tuple[Names, Iterator[dict[str, Any]]]:
+    """(names of classes, records) of data that have them (`Spec.has_records`).
 
     Raises:
-      InputError: no split named; see `tfds.Examples`.
+      InputError: no split named; see `hub.HubSet`, `tfds.Examples`.
     """
-    from xl_jax.text.tfds import Examples
+    # Each takes its time to import: not for data of plain text.
+    if spec.scheme == "files":
+        from xl_jax.text import parquet
 
+        paths = [str(path) for path in files(spec)]
+        with parquet.opened(paths[0]) as file:
+            metadata = file.schema_arrow.metadata
+        return partial(parquet.class_names, metadata), chain.from_iterable(map(parquet.rows, paths))
     if not re.search(r":\D", spec.path):
-        raise InputError(f"{spec.text}: which split? name it as in tfds:{spec.path}:test")
+        raise InputError(f"{spec.text}: which split? name it as in {spec.scheme}:{spec.path}:test")
+    if spec.scheme == "hf":
+        found = hub_set(spec.path, spec.keys.get("revision", ""))
+        return found.class_names, found.rows()
+    from xl_jax.text.tfds import Examples, class_names
+
     examples = Examples(spec.path)
     decode = examples.features.deserialize_example_np
-    return examples.features, map(decode, examples.records(0, len(examples)))
+    return partial(class_names, examples.features), map(decode, examples.records(0, len(examples)))
+
+
+@lru_cache(maxsize=64)
+def hub_set(path: str, revision: str) -> Any:
+    """A set of the Hub, looked up once in a process."""
+    from xl_jax.text.hub import HubSet
+
+    return HubSet(path, revision)
+
+
+def version(text: str) -> str:
+    """What follows the spec of a set of the Hub in a log: the commit; "" for other data."""
+    if not text.startswith("hf:"):
+        return ""
+    spec = parse(text)
+    return f" at {hub_set(spec.path, spec.keys.get('revision', '')).commit}"
+
+
+def column(spec: Spec, row: Mapping[str, Any], *names: str) -> Any:
+    """What a record has under the first of the names that it has.
+
+    Raises:
+      InputError: it has none of them.
+    """
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    raise unknown(f"column in {spec.text}, wanted", " or ".join(names), row)
+
+
+def label(value: Any, names: Sequence[str]) -> str:
+    """The class of a record: a number among the names, or a text; "-" = no gold label."""
+    if isinstance(value, (str, bytes)):
+        return text(value)
+    return names[int(value)] if 0 <= int(value) < len(names) else "-"
 
 
 def text(value: Any) -> str:
-    """A string out of what TFDS gives: bytes, or a string."""
+    """A string out of what a record has: bytes of TFDS, or a string."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,7 +1,10 @@
 """Where text comes from, named by a short spec `SCHEME:PATH#key=value,key=value`:
 
 files:GLOB         plain text or JSON lines, compressed or not; keys: see `text_files.Files`, and
-                   text = lines (default) or prose (every line is split into sentences)
+                   text = lines (default) or prose (every line is split into sentences); or
+                   parquet: field and errors, see `parquet.Parquet`
+hf:REPO/CONFIG     a set of the Hugging Face Hub, [:SPLIT] may follow; keys: revision (see `hub`),
+                   field, errors and text as for files
 tfds:NAME/CONFIG   a set of TensorFlow Datasets, [:VERSION][:SPLIT] may follow; keys: see
                    `tfds.Tfds`, and text
 none:              no text at all, where it is not needed: of an imported encoder
@@ -24,16 +27,18 @@ text is written in the vocabulary of that language, as a copy of it is, and take
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from xl_jax.errors import InputError, unknown
-from xl_jax.text import docstrings, synthetic
+from xl_jax.text import docstrings, synthetic, text_files
 from xl_jax.text.clean import check_script
-from xl_jax.text.documents import OnePart, Source, Subset
+from xl_jax.text.documents import OnePart, Source, State, Subset
+from xl_jax.text.hub import HubSet, HubText, commit_of
+from xl_jax.text.parquet import Parquet
 from xl_jax.text.text_files import Files
 from xl_jax.text.tfds import Tfds
 
@@ -58,6 +63,7 @@ class Corpus:
     prose: str = ""  # language by whose rules lines are divided into sentences; "" = they are not
     grammar: synthetic.Grammar | None = None
     side: str = ""  # of the synthetic pair
+    hub: HubText | None = field(default=None, compare=False)  # the source, of a set of the Hub
 
 
 def open_corpora(specs: Mapping[str, str]) -> dict[str, Corpus]:
@@ -100,6 +106,37 @@ def open_corpora(specs: Mapping[str, str]) -> dict[str, Corpus]:
                     prose=base.prose,
                 )
     return corpora
+
+
+def pinned(specs: Mapping[str, str], states: Mapping[str, State]) -> dict[str, str]:
+    """The specs, with a commit as the revision of every set of the Hub: that of an earlier state of
+    the text (`Source.state`), or what its revision names now.
+
+    Raises:
+      InputError: see `hub.HubSet`.
+    """
+    result = dict(specs)
+    for language, spec in specs.items():
+        path, _, tail = spec.removeprefix("hf:").partition("#")
+        if path != spec and spec.startswith("hf:"):
+            keys = dict(x.partition("=")[::2] for x in tail.split(",") if x)
+            revision = keys.get("revision", "")
+            keys["revision"] = commit_of(path, revision, states.get(language, {}))
+            result[language] = f"hf:{path}#{','.join(f'{k}={v}' for k, v in keys.items())}"
+    return result
+
+
+def fetch(corpora: Mapping[str, Corpus], log: Callable[[str], None]) -> None:
+    """Downloads the sets of the Hub that are not in its cache, when all of them have text.
+
+    Raises:
+      InputError: see `hub.HubText`.
+    """
+    texts = [corpus.hub for corpus in corpora.values() if corpus.hub]
+    for text in texts:
+        _ = text.column
+    for text in texts:
+        text.fetch(log)
 
 
 def splits(
@@ -196,13 +233,29 @@ def _prose(keys: _Keys, language: str) -> str:
 
 
 def _files(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
-    source = Files(
-        path,
-        documents=keys.choice("documents", "line", "blank", "file"),
-        field=keys.text("field"),
-        errors=keys.choice("errors", "drop", "stop"),
-    )
+    by = keys.choice("documents", "line", "blank", "file")
+    column, errors = keys.text("field"), keys.choice("errors", "drop", "stop")
+    sizes = text_files.matching(path)
+    packed = [x for x in sizes if x.endswith(".parquet")]
+    if packed and (len(packed) < len(sizes) or by != "line"):
+        other = next((x for x in sizes if x not in packed), f"documents={by}")
+        raise InputError(f"corpus {spec!r}: parquet is read alone, a record is a document: {other}")
+    if packed:
+        where, state = f"corpus {spec!r}", partial(text_files.state_of, sizes)
+        source: Source = Parquet(where, lambda: packed, column, errors == "stop", state)
+    else:
+        source = Files(path, documents=by, field=column, errors=errors)
     return Corpus(spec, source, prose=_prose(keys, language))
+
+
+def _hf(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
+    source = HubText(
+        f"corpus {spec!r}",
+        HubSet(path, keys.text("revision")),
+        field=keys.text("field"),
+        stop=keys.choice("errors", "drop", "stop") == "stop",
+    )
+    return Corpus(spec, source, prose=_prose(keys, language), hub=source)
 
 
 def _tfds(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
@@ -253,6 +306,7 @@ def _twin(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
 
 _OPEN: dict[str, Callable[[str, str, str, _Keys], Corpus]] = {
     "files": _files,
+    "hf": _hf,
     "tfds": _tfds,
     "none": _none,
     "docstrings": _docstrings,

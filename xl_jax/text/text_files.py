@@ -14,7 +14,7 @@ import os
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 if sys.version_info >= (3, 14):
@@ -53,11 +53,8 @@ class Files:
     def __init__(
         self, pattern: str, documents: str = "line", field: str = "", errors: str = "drop"
     ) -> None:
-        paths = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
-        self._sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
+        self._sizes = matching(pattern)
         self._by, self._field, self._stop = documents, field, errors == "stop"
-        if not self._sizes:
-            raise InputError(f"corpus 'files:{pattern}': no file matches {pattern!r}")
         empty = [path for path, size in self._sizes.items() if not size]
         if empty and (self._stop or len(empty) == len(self._sizes)):
             raise InputError(f"corpus 'files:{pattern}': {empty[0]} is empty")
@@ -88,7 +85,7 @@ class Files:
         return sum(n * (_RATIO if _ending(p) in _OPENERS else 1) for p, n in self._sizes.items())
 
     def state(self) -> State:
-        return {path: [size, os.stat(path).st_mtime_ns] for path, size in self._sizes.items()}
+        return state_of(self._sizes)
 
     def documents(self, part: Part, counts: Counter[str]) -> Iterator[Document]:
         for path, start, end in part:
@@ -153,6 +150,24 @@ class Files:
                         if field not in record:
                             raise unknown(f"field in {path}: line {number}", field, record)
                         return
+
+
+def matching(pattern: str) -> dict[str, int]:
+    """The files that match a pattern, sorted by name, and their sizes in bytes.
+
+    Raises:
+      InputError: there is none.
+    """
+    paths = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
+    sizes = {path: os.path.getsize(path) for path in paths if os.path.isfile(path)}
+    if not sizes:
+        raise InputError(f"corpus 'files:{pattern}': no file matches {pattern!r}")
+    return sizes
+
+
+def state_of(sizes: Mapping[str, int]) -> State:
+    """What tells whether files have changed: size, and time of the last change."""
+    return {path: [size, os.stat(path).st_mtime_ns] for path, size in sizes.items()}
 
 
 _READ_ERRORS = (EOFError, OSError, lzma.LZMAError, zlib.error, zstd.ZstdError)

@@ -17,16 +17,13 @@ from typing import Any
 
 from xl_jax.errors import InputError, near, unknown
 from xl_jax.text.documents import Document, Part, State, text_lines
+from xl_jax.text.wiki40b import without_marks
 
 AT_ONCE = 64  # examples read in one call
 
 _NAME = re.compile(
     r"(?P<name>\w+)(/(?P<config>[^:]+))?(:(?P<version>\d[\d.]*))?(:(?P<split>\D.*))?"
 )
-
-# Wiki-40B: a mark has a line of its own, before its text; paragraphs are divided by _NEWLINE_.
-_TITLE = re.compile(r"_START_(?:ARTICLE|SECTION)_\n[^\n]*")
-_MARK = re.compile(r"_START_PARAGRAPH_|_NEWLINE_")
 
 
 class Examples:
@@ -97,8 +94,7 @@ class Tfds(Examples):
       spec, folder: see `Examples`.
       field: the text feature, nested ones as `a/b`; "" = `text`, or else the only one.
 
-    Of Wiki-40B's structure marks, paragraphs become lines; the titles of articles and sections, no
-    sentences, are dropped.
+    Wiki-40B's structure marks are dropped, see `wiki40b`.
 
     Raises:
       InputError: see `Examples`; an unknown feature.
@@ -132,7 +128,7 @@ class Tfds(Examples):
             text = b"".join(parse(record).features.feature[self._feature].bytes_list.value)
             counts["bytes"] += len(text)
             try:
-                document = text_lines(_without_marks(text.decode()))
+                document = text_lines(without_marks(text.decode()))
             except UnicodeDecodeError:
                 counts["invalid_utf8"] += 1
                 if not named:
@@ -143,8 +139,10 @@ class Tfds(Examples):
                 yield document
 
 
-def _without_marks(text: str) -> str:
-    return _MARK.sub("\n", _TITLE.sub("", text)) if "_START_" in text else text
+def class_names(features: Any, column: str) -> list[str]:
+    """The names of the classes of a column, or of the items of a column of lists; [] = none."""
+    feature = features[column] if column in features else None
+    return list(getattr(getattr(feature, "feature", feature), "names", ()) or ())
 
 
 def _tfrecords(path: Any, skip: int, take: int) -> Iterator[bytes]:
@@ -227,8 +225,12 @@ def _missing(spec: str, name: Mapping[str, Any], folder: str) -> InputError:
     extras = ",".join(["tensorflow", *own])
     beam = issubclass(builder, tensorflow_datasets.core.BeamBasedBuilder)
     builder_name = spec.removesuffix(f":{name['split']}") if name["split"] else spec
+    needs = ", with Beam" if beam else ""
     return InputError(
-        f"corpus 'tfds:{spec}': not prepared in {folder}; to prepare it once: pip install "
+        f"corpus 'tfds:{spec}': not prepared in {folder}. Prepared sets cannot be downloaded since "
+        f"TFDS 4.9.8 (its public bucket is closed); hf: reads sets of the Hugging Face Hub "
+        f"(docs/data.md). To prepare this one once{needs}, if its source is still there: "
+        f"pip install "
         f'"tensorflow-datasets[{extras}]"{" apache-beam" * beam}; python -c "import '
         f"tensorflow_datasets as t; t.builder('{builder_name}', data_dir='{folder}', "
         "file_format='array_record').download_and_prepare()\""
