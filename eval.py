@@ -5,6 +5,7 @@
     python eval.py --workdir=runs/x --task=translation --data.dictionary=en-fr.5000-6500.txt
     python eval.py --workdir=runs/en --other=runs/fr --task=retrieval --data.map=book.en,book.fr \\
       --data.pairs=tatoeba.fr-en.en,tatoeba.fr-en.fr
+    python eval.py --workdir=runs/x --source=all --data.pairs='pud.{source},pud.{target}'
 
 Tasks:
     retrieval      find each sentence's translation among all others by cosine of mean states, and
@@ -47,7 +48,9 @@ from xl_jax.errors import InputError
 
 TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without training if none.")
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
-SOURCE = flags.DEFINE_string("source", None, "Source language (default: the run's first).")
+SOURCE = flags.DEFINE_string(
+    "source", None, "Source language (default: the run's first); all: every pair of languages."
+)
 TARGET = flags.DEFINE_string("target", None, "Target language (default: each of the others).")
 cli.define_folder("other", "Run directory of the target language's encoder.")
 MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")

@@ -1,5 +1,6 @@
 """Options of the evaluation after training are refused before it, in one line."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.text_toy import make, write_text
 from xl_jax.config import Config, EvalOptions
 from xl_jax.errors import InputError
 from xl_jax.evaluate.check import check_eval_options, check_gold
+from xl_jax.evaluate.context import between, language_pairs
 from xl_jax.evaluate.runner import measure
 from xl_jax.runs.run_directory import WRITTEN, Run, check_links, start
 
@@ -66,6 +68,28 @@ def test_files_are_of_one_pair(tmp_path: Path) -> None:
     three = toy.config(languages=("en", "fr", "zh"), probe=EvalOptions(pairs=f"{tmp_path}/x.tsv"))
     with pytest.raises(InputError, match="files of which pair.* one of fr, zh"):
         check_eval_options(three)
+
+
+def test_files_named_by_their_languages_are_of_every_pair(tmp_path: Path) -> None:
+    for pair in ("en-fr", "en-zh", "fr-zh"):
+        (tmp_path / f"{pair}.tsv").write_text("a\tb\n")
+    options = EvalOptions(source="all", pairs=f"{tmp_path}/{{source}}-{{target}}.tsv")
+    three = toy.config(languages=("en", "fr", "zh"), probe=options)
+    check_eval_options(three)
+    languages = three.languages
+    every = [("en", "fr"), ("en", "zh"), ("fr", "zh")]
+    assert language_pairs(languages, languages, options, one_run=True) == every
+    assert between(options, "fr", "zh").pairs == f"{tmp_path}/fr-zh.tsv"
+    to_zh = dataclasses.replace(options, target="zh")
+    assert language_pairs(languages, languages, to_zh, one_run=True) == every[1:]
+    (tmp_path / "fr-zh.tsv").unlink()
+    with pytest.raises(InputError, match="fr-zh.tsv: no such file"):
+        check_eval_options(three)
+
+
+def test_a_language_may_be_called_all() -> None:
+    options = EvalOptions(source="all")
+    assert language_pairs(("en", "all"), ("en", "all"), options, one_run=True) == [("all", "en")]
 
 
 def test_a_length_that_no_gold_sentence_has_is_refused(tmp_path: Path) -> None:

@@ -1,21 +1,30 @@
 """Studies: their runs, what is done for them, and study.json. The commands are scripts."""
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from study_toy import calls, local, runner, study
+from rich.console import Console
 
+from tests.study_toy import calls, local, runner, study
 from xl_jax.config import python_file, to_dict
 from xl_jax.devices import machine
 from xl_jax.errors import InputError
+from xl_jax.json_files import read_json, write_json
+from xl_jax.prepare.pipeline import folder_of
 from xl_jax.studies import study_folder
+from xl_jax.studies.adopt import adopt
+from xl_jax.studies.check import check
+from xl_jax.studies.cost import estimate
 from xl_jax.studies.executors import Local
 from xl_jax.studies.grid import decisive, run_id, runs
+from xl_jax.studies.progress import Progress
 from xl_jax.studies.runner import Runner, alone
 from xl_jax.studies.study import load_study
+from xl_jax.studies.study_folder import RunState
 
 FAST = 0.01
 WORDS = "eval.py --task=translation --probe.kernel=rbf"
@@ -189,18 +198,33 @@ def test_a_run_of_something_else_is_not_taken_for_finished(tmp_path: Path) -> No
     assert [x.state for x in looked.states.values()] == ["waiting", "waiting"]
 
 
-def test_a_finished_run_directory_is_taken_wherever_it_was_made(tmp_path: Path) -> None:
-    made = runner(tmp_path / "a")
+def test_finished_run_directories_are_adopted_with_their_tokens(tmp_path: Path) -> None:
+    there, data = tmp_path / "there", tmp_path / "tokens"
+    made = runner(there, seeds=(0, 1), evaluations={})
     do(made)
-    moved = runner(tmp_path / "b", evaluations={})
-    for run in moved.runs:
-        (tmp_path / "b" / "x").mkdir(exist_ok=True)
-        run.folder.rename(tmp_path / "b" / "x" / run.id)
-    for old, run in zip(made.runs, moved.runs, strict=True):
-        (old.folder / "stages.json").unlink()
-        old.folder.rename(run.folder)
-    taken = runner(tmp_path / "b", evaluations={})
-    assert [x.state for x in taken.states.values()] == ["done", "done"]
+    for i, run in enumerate(made.runs):  # as another program would have left them
+        (run.folder / "stages.json").unlink()
+        config = dataclasses.replace(run.config.data, dir=str(data))
+        write_json(
+            run.folder / "config.json", to_dict(dataclasses.replace(run.config, data=config))
+        )
+        run.folder.rename(there / f"any name {i}")
+    (there / "any name 3" / "checkpoints" / "4000").rmdir()  # half done
+    tokens = folder_of(made.runs[0].config, data)
+    tokens.mkdir(parents=True)
+    (tokens / "vocab.json").write_text("tokens")
+    (there / "nonsense").mkdir()
+    (there / "nonsense" / "config.json").write_text("[]")
+
+    new = Runner(study(seeds=(0, 1), evaluations={}), tmp_path / "new")
+    said: list[str] = []
+    assert adopt(new, there, said.append) == 3
+    assert f"{there}/any name 3: private, seed 1, not finished: left where it is" in said
+    taken = Runner(study(seeds=(0, 1), evaluations={}), tmp_path / "new")
+    assert [x.state for x in taken.states.values()] == ["done", "done", "done", "waiting"]
+    assert read_json(taken.runs[0].folder / "config.json")["data"]["dir"].endswith("new/data")
+    assert (tmp_path / "new" / "data" / tokens.name / "vocab.json").exists()
+    assert adopt(taken, there, said.append) == 0
 
 
 SLEEPER = """
@@ -257,3 +281,85 @@ def test_a_study_that_cannot_be_read_is_one_line(
         (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=message):
         study_folder.read_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"rows": {"a": [], "b": ["--config.corpora.en=files:gone/*.txt"]}},
+            "b, seed 0: .*gone/",
+        ),
+        ({"rows": {"a": ["--config.sharing=sep_l1_9"]}}, "a, seed 0: .*layer_4"),
+        ({"evaluations": {"e": ["--task=nre"]}}, "evaluation 'e': unknown task 'nre'"),
+        (
+            {"evaluations": {"e": ["--task=translation", "--data.dictionary={target}.txt"]}},
+            "evaluation 'e': --data.dictionary=.*: no file 'twin.txt'",
+        ),
+        (
+            {"evaluations": {"e": ["--task=ner", "--tune=configs/finetune_small.py"]}},
+            "evaluation 'e': files:.*no file '.*en.train.bio'",
+        ),
+        (
+            {"evaluations": {"e": ["--task=ner", "--tune.lr=fast"]}},
+            "evaluation 'e': --tune.lr=fast: must be",
+        ),
+    ],
+)
+def test_what_would_stop_a_run_is_told_before_any_training(
+    more: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no data are
+    made = study(**more)
+    with pytest.raises(InputError, match=message):
+        check(made, runs(made, tmp_path))
+
+
+def test_cost_is_of_measured_steps(tmp_path: Path) -> None:
+    made = runner(tmp_path, seeds=(0, 1))
+    (made.runs[0].folder / "metrics.jsonl").write_text(
+        '{"step": 100, "seconds_per_step": 0.02}\n{"step": 200, "heldout_ppl/en": 7.0}\n'
+        '{"step": 200, "seconds_per_step": 0.04}\n{"step": 300, "secon'
+    )
+    text = estimate(made, 2).splitlines()
+    assert text[0] == (
+        "shared: 0 of 2 seeds done; a run: 4,000 steps x 30 ms = 2 min (measured in shared, seed 0)"
+    )
+    assert text[2] == "evaluation words: not measured yet a run"
+    assert text[-1].startswith("4 of 4 runs to do, 2 at a time: at least 4 min")
+
+
+def state(**more: Any) -> RunState:
+    given = {"id": "1", "row": "<b>", "pair": "", "seed": 0, "flags": [], "folder": "runs/b/seed0"}
+    return RunState(**given | more)
+
+
+def test_where_a_run_is_comes_from_its_numbers(tmp_path: Path) -> None:
+    run = state(state="running", stage="train", config={"steps": 1000})
+    folder = tmp_path / run.folder
+    folder.mkdir(parents=True)
+    progress = Progress(tmp_path, 2, io.StringIO())
+    assert progress.where(run) == ("train", None)
+    write_json(folder / "stages.json", {"stage": "train", "since": 0.0})
+    (folder / "metrics.jsonl").write_text('{"step": 600, "seconds_per_step": 0.5}\n')
+    assert progress.where(run) == ("train, step 600 of 1,000", 200.0)
+    done = state(state="done", seconds={"train": 100.0, "words": 20.0})
+    assert progress.summary([done, state(), run]) == (
+        "1 of 3 done, 1 running, 1 waiting, 3 min left"
+    )
+
+
+def test_lines_and_table_say_state_and_log_and_escape_names(tmp_path: Path) -> None:
+    file = io.StringIO()
+    run = state(row="a\n[red]b", state="failed", error="train: error: no")
+    with Progress(tmp_path, 1, file) as progress:
+        progress.show([state(row="a\n[red]b", id="1")])
+        progress.show([run])
+        progress.show([run])
+    assert file.getvalue() == (
+        f"a\\n[red]b, seed 0: failed: train: error: no, log {tmp_path}/runs/b/seed0.log; "
+        "0 of 1 done, 1 failed\n"
+    )
+    console = Console(file=io.StringIO(), width=200)
+    console.print(progress.table([run]))
+    assert "[red]b, seed 0" in console.file.getvalue() and "failed" in console.file.getvalue()

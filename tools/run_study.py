@@ -3,6 +3,7 @@
     python tools/run_study.py --config=configs/table1.py:tiny
     python tools/run_study.py --config=configs/table1.py:tiny --dry_run    what would run, and cost
     python tools/run_study.py ... --executor=slurm --slurm=gpus_per_node=1,timeout_min=600
+    python tools/run_study.py ... --adopt=FOLDER     take run directories that were made elsewhere
 
 The same command again continues: what is finished is kept, what is not goes on where it stopped. A
 study can grow: with another seed, row or evaluation in its file only what is new is done. How to
@@ -30,11 +31,14 @@ PARALLEL = flags.DEFINE_integer(
     lower_bound=1,
 )
 SLURM = flags.DEFINE_list("slurm", [], "Options of a job as submitit names them: NAME=VALUE,...")
+cli.define_folder("adopt", "Take finished run directories under this folder that are of the study.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it costs; run nothing.")
 
 
 def main() -> None:
     from xl_jax.prepare.workers import cores
+    from xl_jax.studies.adopt import adopt
+    from xl_jax.studies.check import check
     from xl_jax.studies.executors import Executor, Local, Slurm
     from xl_jax.studies.progress import Progress, name
     from xl_jax.studies.runner import Runner, alone
@@ -44,12 +48,19 @@ def main() -> None:
     out = Path(flags.FLAGS.out or Path("studies") / default_name(CONFIG.value))
     cli.check_folder("out", out)
     parallel = PARALLEL.value or (cores() if EXECUTOR.value == "local" else 100)
-    runner = Runner(study, out, CONFIG.value, shlex.join(["python", *sys.argv]))
+    command = shlex.join(["python", *sys.argv])
+    runner = Runner(study, out, CONFIG.value, command)
+    check(study, runner.unfinished())
     if DRY_RUN.value:
-        for run in runner.runs:
-            print(f"{runner.states[run.id].state:8} {run.name}: {run.folder}")
+        from xl_jax.studies.cost import estimate
+
+        print(printable_lines(estimate(runner, parallel)))
         return
     with alone(out):
+        if flags.FLAGS.adopt:
+            count = adopt(runner, Path(flags.FLAGS.adopt))
+            print(f"{count} runs adopted")
+            runner = Runner(study, out, CONFIG.value, command)
         executor: Executor = Local(parallel)
         if EXECUTOR.value == "slurm":
             executor = Slurm(out / "slurm", slurm_options(SLURM.value))
@@ -62,6 +73,10 @@ def main() -> None:
         print(printable(f"{name(state)} failed: {state.error}; log {progress.log(state)}"))
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(runner.runs)} runs failed")
+
+
+def printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.splitlines()))
 
 
 def default_name(config: str) -> str:

@@ -19,7 +19,9 @@ class EvalOptions(Section, where="probe."):
     """What training measures at its end, and `eval.py` by default (all layers)."""
 
     source: str = option(
-        "", text("a language"), "source language; empty = the first, with each of the others"
+        "",
+        text("a language"),
+        "source language; empty = the first, with each of the others; all = every pair",
     )
     target: str = option("", text("a language"), "target language; empty = each of the others")
     sentences: int = option(1000, integer(1), "gold pairs of held-out sentences")

@@ -2,7 +2,7 @@
 
 from xl_jax.config import Config
 from xl_jax.errors import InputError
-from xl_jax.evaluate.context import language_pairs
+from xl_jax.evaluate.context import between, language_pairs
 from xl_jax.evaluate.pairs import gold_sentences, gold_words, read_pairs
 from xl_jax.runs.run_directory import Run
 from xl_jax.text import dictionaries
@@ -25,16 +25,17 @@ def check_eval_options(config: Config) -> None:
             f"probe.length = {o.length}: model.positions = {config.model.positions} leaves room "
             f"for {room} tokens of a sentence"
         )
-    for name in ("dictionary", "map_dictionary"):
-        if getattr(o, name):
-            dictionaries.read(getattr(o, name))
-    for name in ("candidates", "links"):
-        if getattr(o, name):
-            read_lines(getattr(o, name))
-    for source, target in pairs:
+    for source, target in pairs or [("", "")]:
+        here = between(o, source, target)
+        for name in ("dictionary", "map_dictionary"):
+            if getattr(here, name):
+                dictionaries.read(getattr(here, name))
+        for name in ("candidates", "links"):
+            if getattr(here, name):
+                read_lines(getattr(here, name))
         for name in ("pairs", "map"):
-            spec = getattr(o, name)
-            if spec and not any(a and b for a, b in read_pairs(spec, source, target)):
+            spec = getattr(here, name)
+            if source and spec and not any(a and b for a, b in read_pairs(spec, source, target)):
                 raise InputError(f"probe.{name}: sentence pairs {spec!r}: no pair")
 
 

@@ -1,6 +1,8 @@
 """What every task of an evaluation is given: one run, or two, and the options."""
 
+import dataclasses
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -18,6 +20,10 @@ MODELS = {
     "untrained": ("untrained", ("untrained",)),
     "untrained target": ("trained", RANDOM),  # the paper's random encoder (5.2)
 }
+
+
+ALL = "all"  # as source of the options: every pair of languages
+FILES = ("pairs", "candidates", "dictionary", "map", "map_dictionary", "links")
 
 
 class Context:
@@ -44,10 +50,14 @@ class Context:
     @cached_property
     def request(self) -> dict[str, Any]:
         """What the records depend on beside the task and the run."""
-        o = self.options
-        named = [o.pairs, o.candidates, o.dictionary, o.map, o.map_dictionary, o.links]
-        paths = [Path(x) for name in named for x in re.split("[;,]", name) if Path(x).is_file()]
-        request = {"step": self.source.step, "probe": vars(o), "files": [_digest(x) for x in paths]}
+        files = [
+            _digest(Path(path))
+            for pair in self.language_pairs or [("", "")]
+            for name in FILES
+            for path in re.split("[;,]", getattr(self.between(*pair), name))
+            if Path(path).is_file()
+        ]
+        request = {"step": self.source.step, "probe": vars(self.options), "files": files}
         if self.target is not self.source:
             other = self.target.run.folder
             request |= {"other": other.name, "other_step": self.target.step}
@@ -56,13 +66,18 @@ class Context:
 
     @cached_property
     def language_pairs(self) -> list[tuple[str, str]]:
-        """The pair of the options, or the first language with each one of the other encoder's.
+        """The pair of the options, or the first language with each one of the other encoder's; or
+        every pair, where the source of the options is `ALL`.
 
         Raises:
           InputError: a language the runs do not have; files for one pair, and several pairs.
         """
         languages = self.run.config.languages, self.target.run.config.languages
         return language_pairs(*languages, self.options, self.target is self.source)
+
+    def between(self, source: str, target: str) -> EvalOptions:
+        """The options for a pair of languages, see `between`."""
+        return between(self.options, source, target)
 
     @cached_property
     def layers(self) -> list[int]:
@@ -93,15 +108,40 @@ def language_pairs(
 ) -> list[tuple[str, str]]:
     """See `Context.language_pairs`; of the languages of the source's and of the target's run."""
     o = options
-    for name, known in ((o.source, sources), (o.target, targets)):
+    every = o.source == ALL and ALL not in sources
+    for name, known in (("" if every else o.source, sources), (o.target, targets)):
         if name and name not in known:
             raise unknown("language of the evaluation", name, known)
-    source = o.source or sources[0]
-    targets = [o.target] if o.target else [x for x in targets if not one_run or x != source]
-    files = (o.pairs, o.candidates, o.dictionary, o.map, o.map_dictionary)
-    if len(targets) > 1 and any(files):
-        raise InputError(f"files of which pair? give --target: one of {', '.join(targets)}")
-    return [(source, target) for target in targets]
+    if every:
+        both = (
+            itertools.combinations(sources, 2) if one_run else itertools.product(sources, targets)
+        )
+        pairs = [pair for pair in both if o.target in ("", pair[1])]
+    else:
+        source = o.source or sources[0]
+        targets = [o.target] if o.target else [x for x in targets if not one_run or x != source]
+        pairs = [(source, target) for target in targets]
+    fixed = [x for name in FILES if (x := getattr(o, name)) and _filled(x, "", "") == x]
+    if len(pairs) > 1 and fixed:
+        known = ", ".join(dict.fromkeys(target for _, target in pairs))
+        raise InputError(
+            f"files of which pair? give --target: one of {known}; or name the files of every pair, "
+            "as in {source}-{target}.txt"
+        )
+    return pairs
+
+
+def between(options: EvalOptions, source: str, target: str) -> EvalOptions:
+    """The options for a pair of languages: `{source}` and `{target}` in the names of files are
+    replaced by theirs."""
+    filled: dict[str, Any] = {
+        name: _filled(getattr(options, name), source, target) for name in FILES
+    }
+    return dataclasses.replace(options, **filled)
+
+
+def _filled(name: str, source: str, target: str) -> str:
+    return name.replace("{source}", source).replace("{target}", target)
 
 
 def _digest(path: Path) -> str:

@@ -18,7 +18,7 @@ LINES = 10_000  # of candidates, encoded at once
 
 def sentences(context: Context, source: str, target: str) -> Pairs | None:
     """The sentence pairs to measure on, None where none are known."""
-    o = context.options
+    o = context.between(source, target)
     if o.pairs:
         return file_sentences(context, source, target, o.pairs)
     if context.target is not context.source:
@@ -28,7 +28,7 @@ def sentences(context: Context, source: str, target: str) -> Pairs | None:
 
 def words(context: Context, source: str, target: str) -> Pairs | None:
     """The word pairs to measure on, None where none are known."""
-    o, data = context.options, context.run.data
+    o, data = context.between(source, target), context.run.data
     if o.dictionary:
         return dictionary_file(data, source, target, o.dictionary, context.target.run.data)
     if context.target is not context.source:
@@ -38,7 +38,7 @@ def words(context: Context, source: str, target: str) -> Pairs | None:
 
 def map_sentences(context: Context, source: str, target: str) -> Pairs | None:
     """The sentence pairs to learn a map from, None where there are none."""
-    spec = context.options.map
+    spec = context.between(source, target).map
     return file_sentences(context, source, target, spec) if spec else None
 
 
@@ -50,14 +50,14 @@ def file_sentences(context: Context, source: str, target: str, spec: str) -> Pai
     return found
 
 
-def with_candidates(context: Context, target: str, pairs: Pairs) -> Pairs:
+def with_candidates(context: Context, source: str, target: str, pairs: Pairs) -> Pairs:
     """The pairs with the lines of `probe.candidates` as further target sentences, which no source
     sentence means.
 
     Raises:
       InputError: no such file.
     """
-    name = context.options.candidates
+    name = context.between(source, target).candidates
     if not name:
         return pairs
     lines = list(filter(None, map(str.strip, read_lines(name))))

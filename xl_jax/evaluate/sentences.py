@@ -34,7 +34,7 @@ def retrieval(context: Context) -> Iterator[Record]:
     """Precision at 1 both ways, every layer; with CSLS too where the pairs come from files, and
     through maps where there are pairs to learn them from."""
     for case in _cases(context):
-        pairs = items.with_candidates(context, case.target, case.pairs)
+        pairs = items.with_candidates(context, case.source, case.target, case.pairs)
         case = case._replace(pairs=pairs)
         for model in MODELS if case.map_pairs else ("trained", "untrained"):
             of_source, of_targets = MODELS[model]

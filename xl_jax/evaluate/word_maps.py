@@ -25,7 +25,7 @@ def word_maps(
     Raises:
       InputError: no sentence pairs, links that do not fit them, encoders of different width.
     """
-    o = context.options
+    o = context.between(source, target)
     pairs = [(a, b) for a, b in read_pairs(o.map, source, target) if a and b]
     if o.links:  # they count blank-separated words
         texts = [(_blanks(a), _blanks(b)) for a, b in pairs]

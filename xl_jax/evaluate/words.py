@@ -40,17 +40,17 @@ def induction(context: Context) -> Iterator[Record]:
     """Precision at 1 and 5 of the test dictionary (`probe.dictionary`) by CSLS and cosine, through
     the map that the training dictionary (`probe.map_dictionary`) gives and a random one; of all
     words, and of those that no translation spells alike."""
-    o = context.options
-    if not (o.dictionary and o.map_dictionary):
-        return
-    train, test = (
-        [entry[:2] for entry in dictionaries.read(name)]
-        for name in (o.map_dictionary, o.dictionary)
-    )
-    alike = {a for a, b in test if a == b}  # a joint vocabulary gives them one row
-    tests = {"all": test, "different": [(a, b) for a, b in test if a not in alike]}
-    data = Path(o.dictionary).stem
     for source, target in context.language_pairs:
+        o = context.between(source, target)
+        if not (o.dictionary and o.map_dictionary):
+            return
+        train, test = (
+            [entry[:2] for entry in dictionaries.read(name)]
+            for name in (o.map_dictionary, o.dictionary)
+        )
+        alike = {a for a, b in test if a == b}  # a joint vocabulary gives them one row
+        tests = {"all": test, "different": [(a, b) for a, b in test if a not in alike]}
+        data = Path(o.dictionary).stem
         sides = list(zip((context.source, context.target), (source, target), strict=True))
         texts = [_words(context, encoders, language) for encoders, language in sides]
         for vectors, model, x, y in _spaces(context, sides, texts):

@@ -1,5 +1,6 @@
 """Where the runs of a study stand, for people: a table on a terminal, lines elsewhere."""
 
+import io
 import json
 import os
 import sys
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -19,16 +20,16 @@ from xl_jax.errors import printable
 from xl_jax.studies.stages import TRAIN, read_stages
 from xl_jax.studies.study_folder import RunState
 
-TAIL = 8192  # bytes of metrics.jsonl that hold its last line
+TAIL = 8192  # bytes of metrics.jsonl that hold its last lines
 
 
 class Progress:
     """Shows the states that it is given; as a table that stays in its place where `file` is a
     terminal, and otherwise a line whenever a run changes its state."""
 
-    def __init__(self, folder: Path, parallel: int, file: TextIO | None = None):
+    def __init__(self, folder: Path, parallel: int, file: io.TextIOBase | None = None):
         self.folder, self.parallel = folder, parallel
-        self.file = file or sys.stderr
+        self.file = cast(TextIO, file or sys.stderr)
         self.said: dict[str, str] = {}
         self.live = None
         if self.file.isatty():
@@ -84,7 +85,9 @@ class Progress:
         if run.state != "running":
             return "", None
         folder = self.folder / run.folder
-        line = last_line(folder / "metrics.jsonl")
+        line: dict[str, Any] = {}
+        for one in lines_of(folder / "metrics.jsonl", TAIL):  # held-out text has its own lines
+            line |= one
         began = read_stages(folder).get("since", time.time())
         fresh = os.path.exists(folder / "metrics.jsonl") and (
             (folder / "metrics.jsonl").stat().st_mtime >= began
@@ -126,18 +129,19 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def last_line(path: Path) -> dict[str, Any]:
-    """The last whole line of a file of JSON lines with the training's numbers; empty: none."""
+def lines_of(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
+    """The numbers of training, line by line, of the whole file or its last bytes; empty: none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL))
+            if tail:
+                file.seek(max(0, path.stat().st_size - tail))
             lines = file.read().splitlines()
     except OSError:
-        return {}
-    found: dict[str, Any] = {}
-    for line in lines:  # numbers of training and of held-out text are lines of their own
+        return []
+    found = []
+    for line in lines:
         try:
-            found |= json.loads(line)
+            found.append(json.loads(line))
         except ValueError:  # the first may be half a line, the last in the making
             continue
     return found
