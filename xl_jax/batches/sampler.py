@@ -107,7 +107,7 @@ class Batches:
     `windows`: of each language, or, where its text comes in several copies, of each copy.
 
     Raises:
-      InputError: a language without a single row.
+      InputError: a language that is to be drawn has not a single row.
     """
 
     def __init__(
@@ -119,11 +119,8 @@ class Batches:
     ):
         self.config, self.seed = config, seed
         copies = [x if isinstance(x, Sequence) else [x] for x in windows]
-        for i, language in enumerate(copies):
-            for copy in language:
-                if not len(copy):
-                    raise InputError(f"language {i} of the run has no row of training text")
-                copy.shard.expect_random_reads()
+        for copy in (copy for language in copies for copy in language):
+            copy.shard.expect_random_reads()
         self.epochs = [Epochs(x, seed, i) for i, x in enumerate(copies)]
         self.length = copies[0][0].length
 
@@ -131,6 +128,9 @@ class Batches:
         sizes = [x.n_tokens if config.by == "tokens" else len(x) for x in shards]
         phases = [(end, np.divide(shares, sum(shares))) for end, shares in config.schedule]
         phases = phases or [(1.0, language_shares(sizes, config.alpha))]
+        for i, language in enumerate(copies):
+            if not all(map(len, language)) and any(shares[i] for _, shares in phases):
+                raise InputError(f"language {i} of the run has no row of training text")
         self.phase_ends = np.array([round(end * steps) for end, _ in phases])
         self.edges = [np.cumsum(shares)[:-1] for _, shares in phases]
         self.before = {0: np.zeros(len(copies), np.int64)}  # slots of each language before a chunk

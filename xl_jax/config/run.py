@@ -83,6 +83,22 @@ class Config(Section):
         "parameters that training leaves as they are, without optimiser state; values as of "
         "tune.freeze",
     )
+    start: str = option(
+        "",
+        text("a run directory"),
+        "the run whose parameters and vocabulary this one starts from; empty = from random numbers",
+    )
+    start_rules: Any = option(
+        "start",
+        rules(
+            "'start', 'new', or ordered (pattern, value) pairs; a value is one of these or a "
+            "language of the run that is started from",
+            nonempty("a name").holds,
+            names="start|new",
+        ),
+        "which parameters start from config.start: 'start', 'new' (random), or a language: as "
+        "'start', and languages that are not there start as this one",
+    )
     seed: int = option(0, integer(0), "decides every random choice")
     steps: int = option(416_667, integer(1), "training steps")
     steps_per_call: int = option(
@@ -137,6 +153,10 @@ class Config(Section):
             tokens * self.steps_per_call <= MOST_TOKENS,
             f"batch.accum x slots x rows x data.length = {tokens:,} tokens a step, and "
             f"steps_per_call = {self.steps_per_call:,}: beyond {MOST_TOKENS:,} in a call",
+        )
+        require(
+            not self.best or self.corpora.get(self.best) != "none:",
+            f"best = {self.best!r}: this language has no text to judge checkpoints by",
         )
         if self.best and self.best not in known:
             raise unknown("language to judge checkpoints by", self.best, known)

@@ -32,7 +32,7 @@ def perplexity(context: Context) -> Iterator[Record]:
     counts."""
     run, step, params = context.run, context.source.step, context.source.params
     heldout = Heldout(run, AFTERWARDS)
-    for language in run.config.languages:
+    for language in heldout.languages:
         sums = heldout.sums(params, language)
         totals = resample(sums, seed=0)
         low, high = interval(np.exp(totals[:, 0] / totals[:, 1]))

@@ -6,6 +6,7 @@ tokens are neither predicted nor drawn as random words. As in XLM a row's first 
 predicted.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -32,12 +33,15 @@ class MaskedRows(NamedTuple):
     weights: Float[Array, "B P"]  # 0 where a short row has fewer than P predictions
 
 
-def make_pools(seen: Bool[np.ndarray, "languages V"], pool: str) -> Pools:
-    """The pools for `Masking.pool`, from which pieces occur in which language's text."""
+def make_pools(
+    seen: Bool[np.ndarray, "languages V"], pool: str, read: Sequence[int] | slice = slice(None)
+) -> Pools:
+    """The pools for `Masking.pool`, from which pieces occur in which language's text; `read` are
+    the languages that have text."""
     usable = seen.copy() if pool == "own" else np.broadcast_to(seen.any(0), seen.shape).copy()
     usable[:, :N_SPECIAL] = False
     size = usable.sum(1)
-    if not size.all():
+    if not (size > 0)[read].all():
         raise InputError("masking: a language's training text has no ordinary piece")
     pieces = np.zeros((len(seen), size.max()), np.int32)
     for language, row in enumerate(usable):

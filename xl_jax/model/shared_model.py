@@ -16,6 +16,7 @@ from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
 from xl_jax.rules import apply_rules
+from xl_jax.text.corpora import NONE
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -80,6 +81,13 @@ class SharedModel:
         resolved = [(pattern, degrees.get(value, value)) for pattern, value in rules]
         return apply_rules(resolved, self.template, what="private_init")
 
+    @cached_property
+    def start_values(self) -> Any:
+        """Of each leaf "start", "new" or a language: `config.start_rules`."""
+        given = self.config.start_rules
+        rules = ((".*", given),) if isinstance(given, str) else given
+        return apply_rules(rules, self.template, what="start_rules")
+
     @property
     def equal_rows(self) -> str:
         """A warning where equal starts are a leak: private token tables in which the same row means
@@ -115,7 +123,9 @@ class SharedModel:
 
     @cached_property
     def pools(self) -> Pools:
-        return make_pools(self.seen, self.config.masking.pool)
+        corpora = [self.config.corpora[x] for x in self.config.languages]
+        read = [i for i, spec in enumerate(corpora) if spec != NONE]
+        return make_pools(self.seen, self.config.masking.pool, read)
 
     def view(self, params: sharing.Params, language: int | jax.Array) -> Any:
         """One language's ordinary tree of the stacked `params`; `language` may be traced.
@@ -153,7 +163,7 @@ class SharedModel:
         size = vocab_size or config.vocab.size
         possible = np.ones((len(config.languages), size), bool)
         model = cls(config, size, possible, possible & (np.arange(size) >= N_SPECIAL))
-        _ = model.mask, model.init_degrees
+        _ = model.mask, model.init_degrees, model.start_values, model.frozen
         return model
 
     def totals(self) -> str:

@@ -33,6 +33,7 @@ from xl_jax.tokens.special import N_SPECIAL
 
 FORMAT = 2  # of the folder; part of its name
 GIVEN = "given"  # beside it, a vocabulary that is not learnt (vocab.type)
+START = "start-"  # beside it, and a digest of `Config.start`: the vocabulary of that run
 CHARACTERS_HERE = 4_000_000  # a vocabulary is learnt from more of them in a process of its own
 
 Log = Callable[[str], None]
@@ -88,10 +89,17 @@ def folder_of(config: Config, folder: Path) -> Path:
     return folder / fingerprint(_request(config, folder), 12, sort_keys=False)
 
 
+def start_folder(config: Config, folder: Path) -> Path:
+    """Where under `folder` the vocabulary of the run `config.start` is kept, so that the prepared
+    corpus does not need that run."""
+    return folder / f"{START}{fingerprint(config.start, 12)}"
+
+
 def _request(config: Config, folder: Path) -> dict[str, Any]:
     """What the tokens depend on."""
     anchors = asdict(config.anchors) if config.anchors.dictionaries else None
-    given = config.vocab.type == "given"
+    given = config.vocab.type == "given" and not config.start
+    start = vocabularies.load(start_folder(config, folder)).digest if config.start else None
     return {
         "format": FORMAT,
         "corpora": {x: config.corpora[x] for x in config.languages},
@@ -103,6 +111,7 @@ def _request(config: Config, folder: Path) -> dict[str, Any]:
         "tokens": config.data.tokens,
         "seed": config.seed if config.vocab.mode == "joint" or anchors else 0,
         **({"given": vocabularies.load(folder / GIVEN).digest} if given else {}),
+        **({"start": start} if start else {}),
     }
 
 
@@ -199,7 +208,7 @@ def _complete(
         write_json(marker, {"created": secrets.token_hex(8), "inputs": inputs})
     else:
         log(f"going on with what {folder} holds")
-    if vocabulary is None and config.vocab.type == "given":
+    if vocabulary is None and config.vocab.type == "given" and not config.start:
         vocabulary = vocabularies.load(corpus.parent / GIVEN)
     if vocabulary is not None:
         vocabulary.save(folder)
@@ -295,6 +304,13 @@ def _measure(work: Work, run: workers.Run) -> dict[str, Size]:
     return sizes
 
 
+def _known(work: Work) -> vocabularies.Vocabulary | None:
+    """The vocabulary of the run that this one starts from."""
+    if not work.config.start:
+        return None
+    return vocabularies.load(start_folder(work.config, work.folder.parent))
+
+
 def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
     """Trains it on the samples of the languages with sizes; vocab.json is there when all of it
     is."""
@@ -307,6 +323,7 @@ def _train_vocabulary(work: Work, sizes: Mapping[str, Size]) -> None:
         work.seed,
         sizes,
         {x: len(o.measured(x)) / len(o.parts[x]) for x in sizes},
+        _known(work),
     )
     temporary = folder / "vocabulary"
     temporary.mkdir(exist_ok=True)

@@ -28,9 +28,14 @@ class Heldout:
         self.run, self.most_rows = run, most_rows
         self.losses = make_heldout(run.model, mesh)
 
+    @property
+    def languages(self) -> list[str]:
+        """Those that have text."""
+        return [x for x in self.run.config.languages if len(self.run.data.heldout[x])]
+
     def perplexities(self, params: Any) -> dict[str, float]:
-        """Perplexity of each language, see `perplexity`."""
-        return {x: perplexity(self.sums(params, x)) for x in self.run.config.languages}
+        """Perplexity of each language that has text, see `perplexity`."""
+        return {x: perplexity(self.sums(params, x)) for x in self.languages}
 
     def sums(self, params: Any, language: str) -> Float[np.ndarray, "rows 2"]:
         """(sum of cross-entropies in nats, number of predicted tokens) of every row. The model sees

@@ -23,10 +23,10 @@ from xl_jax.pretrain.speed import Speed
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite, heard_at_once
-from xl_jax.runs.run_directory import Run
+from xl_jax.runs.run_directory import Run, first_state
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
-from xl_jax.training.step import State, init_state, state_shapes
+from xl_jax.training.step import State, state_shapes
 
 SLOW = 5.0  # seconds of compiling after which a line says so
 
@@ -50,9 +50,27 @@ def pretrain(run: Run, log: Callable[[str], None] = print, profile: int = 0) -> 
             found = checkpoints.restore(state_shapes(run.model, mesh))
             if found and found[0] == run.config.steps:
                 return found[1]
+            if run.config.start and all(jax.tree.leaves(run.model.frozen)):
+                return _only_started(run, mesh, found, checkpoints, log)
             return _train(run, mesh, found, checkpoints, log, profile)
         finally:
             checkpoints.close()
+
+
+def _only_started(
+    run: Run,
+    mesh: Mesh,
+    found: tuple[int, State] | None,
+    checkpoints: Checkpoints,
+    log: Callable[[str], None],
+) -> State:
+    """What a run that starts from another one and trains nothing is: that start, kept."""
+    if found:
+        return found[1]
+    state = first_state(run, mesh, log)
+    checkpoints.save(0, state)
+    checkpoints.wait()
+    return state
 
 
 def _train(
@@ -71,7 +89,7 @@ def _train(
     needs = memory(train_step)
     check_memory(run.model, mesh, needs)
     log(summary(run.model, mesh, needs))
-    step, state = found if found else (0, init_state(run.model, mesh))
+    step, state = found if found else (0, first_state(run, mesh, log))
     if step:
         log(f"continuing from step {step:,}")
     best = run.best(log, read_only=False) if config.best else None

@@ -20,14 +20,15 @@ from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.devices.multihost import first_alone, is_first
 from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import read_json, write_json
-from xl_jax.model import sharing
+from xl_jax.model import sharing, start_from
 from xl_jax.model.shared_model import SharedModel, make_model
-from xl_jax.prepare.pipeline import folder_of, prepare
+from xl_jax.prepare.pipeline import folder_of, prepare, start_folder
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.rules import leaf_paths
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
-from xl_jax.training.step import State, state_shapes
+from xl_jax.tokens import vocabulary
+from xl_jax.training.step import State, init_state, state_shapes
 
 # Fields that do not change what is trained: a run goes on under other values of them.
 RESUMABLE_FIELDS = re.compile(
@@ -135,11 +136,17 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
                 "Name another directory with --workdir"
             )
     make_mesh(config)
-    SharedModel.abstract(config)  # before any text is read
+    abstract = SharedModel.abstract(config)  # before any text is read
+    origin = _origin(abstract, log) if config.start and not path.exists() else None
     _check_writable(folder)
 
     def open_it() -> Run:
         lock.check(folder)
+        if origin:  # from here on preparing and opening do not need it
+            kept = start_folder(config, _data_folder(folder, config))
+            if not kept.exists():
+                kept.mkdir(parents=True)
+                origin.data.vocabulary.save(kept)
         run = _open(folder, config, log)
         if is_first():
             write_json(path, requested)
@@ -186,6 +193,45 @@ def restore(
     return found
 
 
+def _origin(model: SharedModel, log: Callable[[str], None]) -> Run:
+    """The run that `config.start` names.
+
+    Raises:
+      InputError: it is not there, has no checkpoint, or its parameters do not fit.
+    """
+    origin = load(Path(model.config.start), log)
+    checkpoints = origin.folder / "checkpoints"
+    if not checkpoints.exists() or not any(x.name.isdecimal() for x in checkpoints.iterdir()):
+        raise InputError(
+            f"start = {model.config.start!r}: it has no checkpoint yet; train it first"
+        )
+    start_from.plan(model, origin.model)
+    return origin
+
+
+def first_state(run: Run, mesh: Mesh, log: Callable[[str], None] = print) -> State:
+    """The state at step 0: random numbers, or the parameters of the run `config.start`.
+
+    Raises:
+      InputError: that run is not there or does not fit, or its vocabulary has changed.
+    """
+    state, start = init_state(run.model, mesh), run.config.start
+    if not start:
+        return state
+    origin = _origin(run.model, log)
+    kept = start_folder(run.config, run.data.folder.parent)
+    if vocabulary.load(kept).digest != origin.data.vocabulary.digest:
+        raise InputError(
+            f"start = {start!r}: its vocabulary is another one than when {kept} was copied from "
+            "it; remove that folder, and the tokens are made anew"
+        )
+    step, trained = origin.trained(log)
+    plan = start_from.plan(run.model, origin.model)
+    log(f"starting from {start}, step {step:,}; {start_from.summary(plan, run.model)}")
+    params = start_from.merge(state.params, trained, plan, origin.data.vocabulary.n_pieces)
+    return state._replace(params=params)
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +260,11 @@ def _data_folder(folder: Path, config: Config) -> Path:
         return folder / "data"
     given = Path(config.data.dir)
     above = [parent / given for parent in folder.absolute().parents]
-    there = [x for x in (given, *above) if folder_of(config, x).exists()]
+    there = [
+        x
+        for x in (given, *above)
+        if (not config.start or start_folder(config, x).exists()) and folder_of(config, x).exists()
+    ]
     return there[0] if there else given
 
 

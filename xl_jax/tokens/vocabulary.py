@@ -13,7 +13,7 @@ Rows are numbered language after language, in the order of each model.
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -197,6 +197,7 @@ def train(
     seed: int,
     sizes: Mapping[str, sentencepiece_model.Size] | None = None,
     read: Mapping[str, float] | None = None,
+    known: Vocabulary | None = None,
 ) -> Vocabulary:
     """Train the vocabulary of a run.
 
@@ -209,12 +210,18 @@ def train(
       sizes: of the texts, which are counted first if it is not given.
       read: `texts` give so much of each text, 1 if it is not given; they may also leave out lines
         that `sentencepiece_model.chosen` leaves out.
+      known: a vocabulary to go on from: its languages keep what they have there, and the others
+        learn their own pieces, numbered after all of them.
 
     Raises:
       InputError: a text without lines, sizes or shifts that do not fit the mode, or a size that a
-        text cannot give.
+        text cannot give; a mode that does not fit the known vocabulary.
     """
-    own_sizes = _sizes(config, bases)
+    kept = {x: model for x, model in known.models.items() if x in bases} if known else {}
+    if known:
+        _check_extends(known, config, [x for x in bases if x not in kept])
+    texts = {x: text for x, text in texts.items() if x not in kept}
+    own_sizes = _sizes(config, {x: base for x, base in bases.items() if x not in kept})
     if config.mode == "local":
         for language, share in shifts.items():
             if share is not None:
@@ -235,7 +242,7 @@ def train(
                 left -= len(line)
                 yield line
 
-    if config.mode == "joint":
+    if config.mode == "joint" and not known:
         lines = itertools.chain.from_iterable(map(sample, texts))
         models = dict.fromkeys(
             bases, sentencepiece_model.train_model(config, config.size, lines, "all languages")
@@ -244,8 +251,31 @@ def train(
         own = {
             x: sentencepiece_model.train_model(config, own_sizes[x], sample(x), x) for x in texts
         }
-        models = {language: own[base] for language, base in bases.items()}
-    return _number(config.mode, config.specials, models, bases, shifts)
+        own |= kept
+        models = {x: kept[x] if x in kept else own[base] for x, base in bases.items()}
+    return _number(config.mode, config.specials, models, bases, shifts, known)
+
+
+def _check_extends(known: Vocabulary, config: Vocab, new: Sequence[str]) -> None:
+    """Raises InputError: languages `new` cannot be added to the vocabulary by this config."""
+    names = ", ".join(new)
+    if (config.mode == "local") != (known.mode == "local"):
+        raise InputError(
+            f"vocab.mode = {config.mode!r}: the run that is started from has mode {known.mode!r}; "
+            "local and other numberings do not mix"
+        )
+    if new and config.mode == "joint":
+        raise InputError(
+            f"vocab.mode = 'joint': {names} cannot be added to one model of all text; use "
+            "'disjoint' (pieces of their own) or 'union' (equal pieces are one row)"
+        )
+    if new and config.type == "given":
+        raise InputError(f"vocab.type = 'given': {names} came with no tokenizer; use 'bpe'")
+    if new and config.specials != known.specials:
+        raise InputError(
+            f"vocab.specials = {config.specials!r}: the run that is started from has "
+            f"{known.specials!r}"
+        )
 
 
 def _number(
@@ -254,32 +284,47 @@ def _number(
     models: Mapping[str, bytes],
     bases: Mapping[str, str],
     shifts: Mapping[str, float | None],
+    known: Vocabulary | None,
 ) -> Vocabulary:
-    """Gives every piece its row. Pieces with the same owner and string have the same one."""
-    ids: dict[str, np.ndarray] = {}
+    """Gives every piece its row. Pieces with the same owner and string have the same one. The
+    languages of `known` keep theirs."""
+    ids = {x: known.ids[x] for x in models if known and x in known.models}
+    new = [x for x in models if x not in ids]
+    special_offset = {x: known.special_offset[x] if known and x in ids else 0 for x in models}
     rows: dict[tuple[str, str], int] = {}  # (owner, piece) -> row
-    n_pieces = N_SPECIAL
-    for language, model in models.items():
-        pieces = _strings(model)[N_SPECIAL:]
-        owner = "" if mode in ("joint", "union") else bases[language]
-        owners = [owner] * len(pieces)
+    n_pieces = known.n_pieces if known else N_SPECIAL
+    first = N_SPECIAL if mode == "local" else n_pieces  # row of the first new piece
+
+    def owner(language: str) -> str:
+        return "" if mode in ("joint", "union") else bases[language]
+
+    for language in (x for x in ids if bases[x] == x):
+        names = ((owner(language), piece) for piece in _strings(models[language]))
+        for name, row in zip(names, ids[language].tolist(), strict=True):
+            rows.setdefault(name, row)
+    n_new = 0
+    for language in new:
+        pieces = _strings(models[language])[N_SPECIAL:]
+        owners = [owner(language)] * len(pieces)
         if mode == "local":
-            rows = {}
+            rows, n_new = {}, 0
         elif bases[language] != language:
             share = shifts.get(language)
             share = float(mode != "joint") if share is None else share
-            owners = [language if own else owner for own in shifted(pieces, share)]
-        numbers = [
-            rows.setdefault(name, N_SPECIAL + len(rows))
-            for name in zip(owners, pieces, strict=True)
-        ]
+            owners = [language if own else owner(language) for own in shifted(pieces, share)]
+        numbers = []
+        for name in zip(owners, pieces, strict=True):
+            if name not in rows:
+                rows[name] = first + n_new
+                n_new += 1
+            numbers.append(rows[name])
+        n_pieces = max(n_pieces, first + n_new)
         ids[language] = np.array([*range(N_SPECIAL), *numbers], np.int32)
-        n_pieces = max(n_pieces, N_SPECIAL + len(rows))
-    special_offset = dict.fromkeys(models, 0)
     if specials == "private" and mode != "local":  # local: the whole table is private
-        for language in list(models)[1:]:
+        for language in new if known else new[1:]:
             special_offset[language] = n_pieces
             n_pieces += N_SPECIAL
+    ids = {x: ids[x] for x in models}
     return Vocabulary(mode, specials, n_pieces, models, ids, special_offset)
 
 
