@@ -164,6 +164,19 @@ def test_trainable() -> None:
     assert moved((("mlm/.*", "trained"), (".*", "frozen"))) == {"mlm"}
     with pytest.raises(InputError, match="unknown freeze 'upto:1'"):
         moved("upto:1")
+    with pytest.raises(InputError, match="unknown sharing preset 'sep_x'"):
+        moved("sep_x")
+
+
+@pytest.mark.parametrize("name", ["sep_emb", "sep_tokens", "sep_l1_2", "sep_emb_l1"])
+def test_a_preset_freezes_in_every_model_what_the_paper_freezes_in_its_own(name: str) -> None:
+    params = sharing.init(random_tree, mask_of("all_shared"), jax.random.key(0))
+    everywhere = sharing.trainable(params, mask_of("all_shared"), name)
+    own = mask_of(name)
+    its_own = sharing.trainable(sharing.init(random_tree, own, jax.random.key(0)), own, "private")
+    assert jax.tree.map(lambda x: bool(x.all()), everywhere) == jax.tree.map(
+        lambda x: bool(x.all()), its_own
+    )
 
 
 def test_components_are_the_languages_tied_by_anything() -> None:

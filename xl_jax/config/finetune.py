@@ -111,12 +111,14 @@ class Tuning(Section, where="tune."):
     freeze: Any = option(
         "private",
         rules(
-            "private, none, all, up_to:N, or ordered (pattern, 'frozen' or 'trained') pairs",
+            "private, none, all, up_to:N, sep_... as of sharing, or ordered (pattern, 'frozen' or "
+            "'trained') pairs",
             ("frozen", "trained").__contains__,
-            names=r"private|none|all|up_to:\d+",
+            names=r"private|none|all|up_to:\d+|sep_\w+",
         ),
         "what stays as it was pretrained: private (what not all languages share), none, all, "
-        "up_to:N (embeddings and N layers)",
+        "up_to:N (embeddings and N layers), sep_emb_l1 and so on (what that sharing preset makes "
+        "private: the same leaves for runs of any mask)",
     )
     dropout: float = option(
         0.1,

@@ -76,9 +76,10 @@ class Config(Section):
     freeze: Any = option(
         "none",
         rules(
-            "private, none, all, up_to:N, or ordered (pattern, 'frozen' or 'trained') pairs",
+            "private, none, all, up_to:N, sep_... as of sharing, or ordered (pattern, 'frozen' or "
+            "'trained') pairs",
             ("frozen", "trained").__contains__,
-            names=r"private|none|all|up_to:\d+",
+            names=r"private|none|all|up_to:\d+|sep_\w+",
         ),
         "parameters that training leaves as they are, without optimiser state; values as of "
         "tune.freeze",

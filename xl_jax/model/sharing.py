@@ -175,8 +175,10 @@ def trainable(params: Params, mask: Mask, freeze: str | Rules) -> Any:
     """Which variants fine-tuning may move: bool[V] per leaf, NumPy.
 
     `freeze` is "none", "all", "private" (leaves that not all languages share stay as they are: the
-    paper's fine-tuning, section 4.3), "up_to:n" (embeddings and layers 1..n), or ordered rules with
-    values "frozen" / "trained".
+    paper's fine-tuning, section 4.3), "up_to:n" (embeddings and layers 1..n), a preset's name
+    ("sep_emb_l1": what that preset makes private, whatever this run's own mask; so models of
+    several masks can be tuned with the same leaves frozen), or ordered rules with values "frozen" /
+    "trained".
     """
     if isinstance(freeze, str) and freeze == "private":
         return jax.tree.map(lambda x, v: np.full(x.shape[0], max(v) == 0), params, mask)
@@ -192,9 +194,11 @@ def _freeze_rules(freeze: str | Rules) -> Rules:
         return freeze
     if freeze in ("none", "all"):
         return ((".*", "trained" if freeze == "none" else "frozen"),)
+    if freeze.startswith("sep"):
+        return [(p, "frozen" if value == "private" else "trained") for p, value in preset(freeze)]
     upto = re.fullmatch(r"up_to:(\d+)", freeze)
     if upto is None:
-        raise unknown("freeze", freeze, ("none", "all", "private", "up_to:n"))
+        raise unknown("freeze", freeze, ("none", "all", "private", "up_to:n", *PRESETS[2:]))
     layers = [(f"layer_{i}/.*", "frozen") for i in range(1, int(upto[1]) + 1)]
     return (("embed/.*", "frozen"), *layers, (".*", "trained"))
 
