@@ -30,6 +30,13 @@ Zero-shot transfer: fine-tune a grid of settings on the source language, score e
     tagging        parts of speech (UPOS): accuracy
     parsing        dependency trees: unlabelled and labelled attachment
 
+    linear_probe   the same without fine-tuning, in seconds: a linear classifier of frozen states,
+                   every layer; the labels are tags (or with --tune=configs/finetune_small.py:ner
+                   those of ner)
+
+The test data of a twin are its base's, renamed and in the twin's order, if none are given
+(--data.test=twin=twin:en).
+
 With --data.map, ner, tagging and parsing go through a map of contextual words: the first layers of
 the source encoder, frozen, with four new ones above; at test the target encoder's first layers,
 mapped.
@@ -43,6 +50,7 @@ from typing import Any
 from absl import flags
 
 from xl_jax import cli, config_flags
+from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError
 
@@ -108,7 +116,7 @@ def main() -> None:
     check_tasks(TASK.value)
     run = load(config_flags.workdir())
     other = load(Path(flags.FLAGS.other)) if flags.FLAGS.other else None
-    if [task for task in TASK.value if task in TRANSFER]:
+    if [task for task in TASK.value if task in (*TRANSFER, PROBE)]:
         return transfer(run, other)
     found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
     show(found.records, found.title, found.figure, details=True)
@@ -136,20 +144,24 @@ def transfer(run: Any, other: Any) -> None:
     """Fine-tunes and scores what is not there yet; shows the results."""
     from xl_jax.analysis.record import Record
     from xl_jax.evaluate.context import Context
+    from xl_jax.evaluate.linear_probe import linear_probe
     from xl_jax.evaluate.mapped_transfer import through_map
     from xl_jax.finetune.request import test_specs
     from xl_jax.finetune.transfer import Transfer
+    from xl_jax.report.run import show as show_layers
     from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
     from xl_jax.runs.run_directory import check_links
 
     check_links(run.folder, ["eval"])
-    if other and not MAP.value:
-        raise InputError(f"--task={TASK.value[0]} --other: learn a map with --data.map=PAIRS")
+    task = TASK.value[0]
     if len(TASK.value) > 1:
-        raise InputError(f"--task={','.join(TASK.value)}: {', '.join(TRANSFER)} go one at a time")
+        alone = ", ".join((*TRANSFER, PROBE))
+        raise InputError(f"--task={','.join(TASK.value)}: {alone} go one at a time")
+    if other and not MAP.value and task != PROBE:
+        raise InputError(f"--task={task} --other: learn a map with --data.map=PAIRS")
     given: dict[str, Any] = {
-        "task": TASK.value[0],
+        "task": task if task in TRANSFER else None,
         "source": SOURCE.value,
         "targets": tuple(TARGET.value.split(",")) if TARGET.value else None,
         "train": TRAIN.value,
@@ -159,7 +171,11 @@ def transfer(run: Any, other: Any) -> None:
     given = {name: value for name, value in given.items() if value is not None}
     tuning = dataclasses.replace(config_flags.tuning(), **given)
     try:
-        if MAP.value:
+        if task == PROBE:
+            context = Context(run, other, options(run))
+            records, path = linear_probe(context, tuning, AGAIN.value)
+            show_layers(records, f"{run.name}", path.with_suffix(".png"), details=True)
+        elif MAP.value:
             records, path = through_map(Context(run, other, options(run)), tuning)
             show_mapped(records, path.with_suffix(".png"))
         else:

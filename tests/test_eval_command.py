@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.evaluate.runner import TASKS
 
@@ -67,7 +68,7 @@ def test_a_task_through_a_map(folder: Path, tmp_path: Path) -> None:
 def test_a_mistyped_task_names_all_tasks(folder: Path) -> None:
     ended = call(folder, "--task=retrival")
     assert ended.returncode == 2 and ended.stdout == ""
-    known = ", ".join(sorted([*TASKS, *TRANSFER]))
+    known = ", ".join(sorted([*TASKS, *TRANSFER, PROBE]))
     assert {"retrieval", "ner", "nli", "parsing"} <= set(known.split(", "))
     hint = "did you mean 'retrieval' or 'translation'?"
     assert ended.stderr == f"error: unknown task 'retrival': {hint} known: {known}\n"

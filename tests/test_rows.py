@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.task_toy import SPACE, Letters, Words, letter
-from xl_jax.tasks.rows import Rows, Word, encode_words, pair_rows, word_rows
+from xl_jax.tasks.rows import Rows, Word, encode_words, pair_rows, reordered, word_rows
 from xl_jax.tokens.special import BOS, EOS, PAD, UNK
 
 
@@ -51,6 +51,35 @@ def test_a_long_sentence_becomes_windows_that_overlap_by_half() -> None:
     assert short.tokens.tolist() == [BOS, 10, 11, 110, EOS]
     assert short.first_pieces.tolist() == [0, 1, 3]
     assert short.labels["tag"].tolist() == [-1, 0, 1]
+
+
+def test_words_are_followed_into_another_order() -> None:
+    """Every run of tokens between frames is turned round by itself."""
+    rows = one([1, 2, 1, 1, 1, 1], length=6)
+    assert rows.tokens.tolist() == [
+        *(BOS, 10, 110, 111, 210, EOS),
+        *(BOS, 210, 310, 410, 510, EOS),
+    ]
+    runs: list[tuple[int, int]] = []
+
+    def inverted(n: int, number: int) -> np.ndarray:
+        runs.append((n, number))
+        return np.arange(n)[::-1]
+
+    found = reordered(rows, inverted)
+    assert found.tokens.tolist() == [
+        *(BOS, 210, 111, 110, 10, EOS),
+        *(BOS, 510, 410, 310, 210, EOS),
+    ]
+    assert runs == [(4, 0), (4, 1)]
+    assert found.tokens[found.first_pieces].tolist() == [10, 110, 210, 310, 410, 510]
+    assert found.labels["tag"].tolist() == [0, 1, 2, 3, 4, 5]
+    several = word_rows([[word(10, 1), word(20, 2)], [word(30, 1)], []], {}, BOS, 6, root=True)
+    found = reordered(several, lambda n, _: np.arange(n)[::-1])
+    assert found.tokens.tolist() == [BOS, 21, 20, 10, EOS, BOS, 30, EOS, BOS, EOS]
+    assert found.first_pieces.tolist() == [0, 3, 2, 0, 1, 0]  # the root stays
+    cut = reordered(one([1, 4, 2], length=8, long="truncate"), lambda n, _: np.arange(n))
+    assert cut.first_pieces.tolist() == [1, 2, -1]
 
 
 def test_truncating_counts_what_it_cuts_off() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from xl_jax import cli
-from xl_jax.config import TASKS, Config, Tuning
+from xl_jax.config import PROBE, TASKS, Config, Tuning
 from xl_jax.config.command_line import ConfigFlag
 
 CONFIG_FILE = "configs/tiny.py"
@@ -15,9 +15,10 @@ TUNE_FILE = "configs/finetune_paper.py"
 
 
 def _task() -> str:
-    """The fine-tuning task of --task, "" for none."""
-    given = flags.FLAGS["task"].value if "task" in flags.FLAGS else []
-    return next((x for x in given or [] if x in TASKS), "")
+    """The task of --task that has labels, "" for none; a linear probe's are tags if nothing else is
+    said (--tune=FILE:ner)."""
+    given = (flags.FLAGS["task"].value if "task" in flags.FLAGS else []) or []
+    return next((x for x in given if x in TASKS), "tagging" if PROBE in given else "")
 
 
 def _with_task(file: str) -> str:

@@ -1,12 +1,12 @@
 """A measured value and all that it depends on, flat, as the files in eval/ hold it."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from xl_jax.errors import InputError
-from xl_jax.json_files import read_json, write_json
+from xl_jax.json_files import plain, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,19 @@ def read(path: Path) -> RecordFile:
         return RecordFile(flat["run"], flat["task"], flat.get("asked", {}), records)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def finished(path: Path, request: Mapping[str, Any], log: Callable[[str], None]) -> list[Record]:
+    """The records of an earlier evaluation; none where there is no file, it is damaged (which is
+    logged), or it answers another request."""
+    if not path.exists():
+        return []
+    try:
+        file = read(path)
+    except InputError as error:
+        log(f"{error}: measured again")
+        return []
+    return file.records if file.request == plain(request) else []
 
 
 def read_all(paths: Iterable[Path]) -> list[Record]:

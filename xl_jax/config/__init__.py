@@ -9,12 +9,13 @@ from xl_jax.config.convert import difference, from_dict, to_config_dict, to_dict
 from xl_jax.config.corpus import Anchors, Clean, Data, Vocab
 from xl_jax.config.domains import Section, options, pairs
 from xl_jax.config.evaluation import EvalOptions
-from xl_jax.config.finetune import ENCODERS, TASKS, Setting, Tuning
+from xl_jax.config.finetune import ENCODERS, PROBE, TASKS, Setting, Tuning
 from xl_jax.config.run import Config
 from xl_jax.config.training import Batch, Masking, Mesh, Model, Optim
 
 __all__ = [
     "ENCODERS",
+    "PROBE",
     "TASKS",
     "Anchors",
     "Batch",

@@ -26,6 +26,7 @@ from xl_jax.config.domains import (
 from xl_jax.errors import InputError
 
 TASKS = ("nli", "ner", "tagging", "parsing")
+PROBE = "linear_probe"  # an evaluation with the data of these settings and without training
 ENCODERS = ("trained", "untrained")
 GRID = ("encoders", "batch", "lr", "head_lr", "seeds")  # the fields that span the grid
 

@@ -15,13 +15,14 @@ from xl_jax.analysis import record
 from xl_jax.analysis.bootstrap import interval, resample
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
+from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError, printable, unknown
 from xl_jax.evaluate.context import Context
 from xl_jax.evaluate.sentences import cka, retrieval, translation
 from xl_jax.evaluate.twins import twins
 from xl_jax.evaluate.words import induction
-from xl_jax.json_files import fingerprint, plain
+from xl_jax.json_files import fingerprint
 from xl_jax.pretrain.heldout import AFTERWARDS, Heldout
 from xl_jax.pretrain.heldout import perplexity as heldout_perplexity
 from xl_jax.runs.run_directory import Run, check_links
@@ -104,7 +105,7 @@ def measure(
     without = []
     for task in tasks:
         path = run.folder / "eval" / f"{task}{ending}.json"
-        records = [] if again else _finished(path, context)
+        records = [] if again else record.finished(path, context.request, log)
         if not records:
             softmax = {"softmax": run.config.model.softmax}  # that it was trained with
             found = TASKS[task](context)
@@ -127,24 +128,11 @@ def measure(
     return measured
 
 
-def check_tasks(tasks: Sequence[str], known: Iterable[str] = (*TASKS, *TRANSFER)) -> None:
-    """Raises InputError: a task that is not `known`; by default also those with training are."""
+def check_tasks(tasks: Sequence[str], known: Iterable[str] = (*TASKS, *TRANSFER, PROBE)) -> None:
+    """Raises InputError: a task that is not `known`; by default also those with labels are."""
     for task in tasks:
         if task not in known:
             raise unknown("task", task, known)
-
-
-def _finished(path: Path, context: Context) -> list[Record]:
-    """The records of an earlier evaluation; none where there is no file, it is damaged, or it
-    answers another request."""
-    if not path.exists():
-        return []
-    try:
-        file = record.read(path)
-    except InputError as error:
-        context.log(f"{error}: measured again")
-        return []
-    return file.records if file.request == plain(context.request) else []
 
 
 def _title(run: Run, other: Run | None) -> str:

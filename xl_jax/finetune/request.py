@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.finetune.language_view import View
+from xl_jax.finetune.twin_data import with_twins
 from xl_jax.runs.run_directory import Run
 from xl_jax.tasks import generated
 from xl_jax.tasks.specs import SCHEMES
@@ -37,6 +38,8 @@ def resolved(run: Run, tuning: Tuning, given: Mapping[str, View]) -> Tuning:
     for name in ("train", "dev"):
         if not getattr(tuning, name):
             raise InputError(f"{tuning.task}: no {name} data: give --data.{name}=SPEC")
+    test = {x: spec.replace("{language}", x) for x, spec in test.items()}
+    test = with_twins(run.config.corpora, test, scored)
     missing = [x for x in scored if x not in test and x != source]
     if missing or not test:
         first = (missing or [source])[0]
@@ -47,7 +50,7 @@ def resolved(run: Run, tuning: Tuning, given: Mapping[str, View]) -> Tuning:
         targets=targets,
         train=tuning.train.replace("{language}", source),
         dev=tuning.dev.replace("{language}", source),
-        test={x: spec.replace("{language}", x) for x, spec in test.items()},
+        test=test,
     )
 
 

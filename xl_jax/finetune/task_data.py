@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from xl_jax.config.finetune import Tuning
 from xl_jax.finetune.language_view import View
+from xl_jax.finetune.twin_data import TWIN, as_twin, copy_of
 from xl_jax.tasks import specs
 from xl_jax.tasks.registry import KINDS
 from xl_jax.tasks.rows import Rows
@@ -31,8 +32,16 @@ class TaskData:
     test: dict[str, Split]  # by language
 
 
-def load(tuning: Tuning, views: Mapping[str, View], log: Callable[[str], None]) -> TaskData:
+def load(
+    tuning: Tuning,
+    views: Mapping[str, View],
+    corpora: Mapping[str, str],
+    log: Callable[[str], None],
+) -> TaskData:
     """Reads all data of a request (see `request.resolved`), and logs what was counted.
+
+    Args:
+      corpora: of the run's languages: what makes a twin of one.
 
     Raises:
       InputError: anything wrong with them, with file and line.
@@ -62,7 +71,12 @@ def load(tuning: Tuning, views: Mapping[str, View], log: Callable[[str], None]) 
     test = {}
     for language, spec in tuning.test.items():
         name = f"test {language}"
-        test[language] = split(name, spec, read(name, spec, language), views[language])
+        items = read(name, spec.removeprefix(TWIN), language)
+        test[language] = split(name, spec, items, views[language])
+        twin = copy_of(corpora, language)
+        if twin and spec.startswith(TWIN):
+            rows = as_twin(test[language].rows, twin)
+            test[language] = test[language]._replace(rows=rows)
     return TaskData(task, parts["train"], parts["dev"], test)
 
 

@@ -6,6 +6,8 @@ overlap by up to half, so that no word is lost and every word has text to its le
 is that of its first piece (paper section 5).
 """
 
+import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,6 +151,28 @@ def word_rows(
         kept = [np.where(at >= 0, x, -1) for at, x in zip(first_pieces, padded, strict=True)]
         flat[name] = np.concatenate([np.zeros(0, np.int32), *kept]).astype(np.int32)
     return _flat([tokens for tokens, _ in made], first_pieces, flat, length, counts)
+
+
+def reordered(rows: Rows, order: Callable[[int, int], Int[np.ndarray, " n"]]) -> Rows:
+    """The rows with the tokens between their first one and each `</s>` in another order; words are
+    where their first pieces are then.
+
+    Args:
+      order: (number of tokens, number of the run of tokens from 0) -> the old position of each.
+    """
+    tokens, moved = rows.tokens.copy(), np.arange(len(rows.tokens))  # old position -> new one
+    frame = (tokens == EOS) | (tokens == PAD)
+    for start, end in itertools.pairwise(rows.starts.tolist()):
+        frame[start : end : rows.length] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], frame, [True]]).astype(int)))
+    for number, (start, end) in enumerate(edges.reshape(-1, 2).tolist()):
+        old = order(end - start, number) + start
+        tokens[start:end] = rows.tokens[old]
+        moved[old] = np.arange(start, end)
+    item = np.repeat(rows.starts[:-1], rows.words)
+    at = np.maximum(rows.first_pieces, 0)
+    first = np.where(rows.first_pieces < 0, -1, moved[item + at] - item).astype(np.int32)
+    return dataclasses.replace(rows, tokens=tokens, first_pieces=first)
 
 
 def _windows(
