@@ -1,15 +1,27 @@
 """Sentence and word pairs whose translation is known."""
 
+import dataclasses
 import gzip
 import lzma
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.text_toy import make, write_text
+from xl_jax.analysis.retrieval import Ranks
 from xl_jax.errors import InputError
-from xl_jax.evaluate.pairs import dictionary_file, gold_sentences, read_pairs, sentence_files
+from xl_jax.evaluate.pairs import (
+    Pairs,
+    dictionary_file,
+    gold_sentences,
+    gold_words,
+    read_pairs,
+    sentence_files,
+)
+from xl_jax.evaluate.sentences import _both_ways
 from xl_jax.prepare.prepared import Prepared
+from xl_jax.tokens.shards import of_lines
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +77,41 @@ def test_word_pairs_from_a_dictionary(tmp_path: Path, two: Prepared) -> None:
     (tmp_path / "d.txt").write_text("la mi\nla so re\n")
     with pytest.raises(InputError, match=r"d.txt:2: 3 columns, expected two"):
         dictionary_file(two, "a", "b", str(tmp_path / "d.txt"))
+
+
+def test_words_that_are_their_own_translation(tmp_path: Path, two: Prepared) -> None:
+    """Sorted numbers: la 0, mi 1; la 0, do 1, fa 2."""
+    (tmp_path / "x").write_text("la la\nla do\nmi fa\n")
+    pairs = dictionary_file(two, "a", "b", str(tmp_path / "x"))
+    assert pairs.alike is not None and pairs.alike.tolist() == [True, False, False]
+    different = [pairs.different(column) for column in (0, 1)]
+    assert [x.tolist() for x in different if x is not None] == [[False, True], [False, True, True]]
+    words = [(np.array([7]), np.array([7])), (np.array([8]), np.array([9]))]
+    folder = dataclasses.replace(
+        two, words={x: of_lines([w[i] for w in words]) for i, x in enumerate("ab")}
+    )
+    gold = gold_words(folder, "a", "b", 5)
+    assert gold is not None and gold.alike is not None and gold.alike.tolist() == [True, False]
+
+
+def test_hits_without_common_words() -> None:
+    """Four words, the first two common and found, of the others one: 3 of 4, or 1 of 2."""
+    ranks = Ranks(np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), np.array([1, 1, 1, 1]))
+    lines = of_lines([np.array([i], np.int32) for i in range(7, 11)])
+    answers = np.stack([np.arange(4)] * 2, 1)
+    alike = np.array([True, True, False, False])
+    pairs = Pairs("words", lines, lines, answers, alike)
+    origin = {"source": "a", "target": "b"}
+    found = [[(0, {"centred": False}, (ranks, ranks))]]
+    records = list(_both_ways("word_translation", pairs, found, origin))
+    said = {(r.metric, r.source, r.value, r.n, r.chance, r.get("common")) for r in records}
+    assert said == {
+        *(("word_translation", x, 0.75, 4, 0.25, None) for x in "ab"),
+        *(("word_translation_different", x, 0.5, 2, 0.25, 2) for x in "ab"),
+    }
+    everything = Pairs("words", lines, lines, answers, np.ones(4, bool))
+    records = list(_both_ways("word_translation", everything, found, origin))
+    assert {r.metric for r in records} == {"word_translation"}
 
 
 def test_sentence_pairs_come_from_two_files_or_from_columns(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_measuring_writes_records_a_table_and_a_figure(
     written = json.loads((run.folder / "eval" / "translation.json").read_text())["records"]
     records = [r for r in written if r["metric"] == "word_translation"]
     assert len(records) == 2 * 3 * 2 * 2  # models, layers, raw or centred, directions
-    best = [r for r in written if r["metric"] == "best_layer"]
+    best = [r for r in written if r["metric"] == "best_layer" and r["of"] == "word_translation"]
     assert len(best) == 2 * 2 * 2 and {r["chosen_on"] for r in best} == {"test items"}
     assert [r["chance"] for r in written] == pytest.approx([1 / 40] * len(written))
     assert {r["n"] for r in written} == {40}

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from xl_jax.analysis.bootstrap import best_layer, rate_interval
 from xl_jax.analysis.record import Record
 
 BEST = "best_layer"
+DIFFERENT = "_different"  # ends the metrics of words that are not their own translation
 
 
 class Hits(NamedTuple):
@@ -64,6 +65,20 @@ def at_best_layer(metric: str, found: Sequence[Hits], **common: Any) -> Iterator
             extras={**extras, **chosen.extras, **more, **spread(chosen.hits.mean(1))},
             **common,
         )
+
+
+def of_different(
+    metric: str,
+    found: Sequence[Hits],
+    different: Bool[np.ndarray, " n"],
+    common: Mapping[str, Any],
+) -> tuple[str, list[Hits], dict[str, Any]]:
+    """The same without the words that both languages have: a common token is its own translation,
+    which no training is needed for. All words stay candidates. The field `common` counts those left
+    out."""
+    kept = [one._replace(hits=one.hits[:, different]) for one in found]
+    extras = {**common.get("extras", {}), "common": int((~different).sum())}
+    return f"{metric}{DIFFERENT}", kept, {**common, "n": int(different.sum()), "extras": extras}
 
 
 def spread(values: Sequence[float] | np.ndarray) -> dict[str, Any]:

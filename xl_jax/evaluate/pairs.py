@@ -1,10 +1,10 @@
 """Sentence and word pairs with known translations: gold ones of a run, real ones from files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from xl_jax.errors import InputError
 from xl_jax.prepare.prepared import Prepared
@@ -22,7 +22,17 @@ class Pairs:
     source: Shard
     target: Shard
     answers: Int[np.ndarray, "pairs 2"]  # (source, target) numbers of what translates what
+    alike: Bool[np.ndarray, " pairs"] | None = None  # of words: both sides are the same one
     dropped: int = 0  # pairs with an empty side, left out
+
+    def different(self, column: int) -> Bool[np.ndarray, " items"] | None:
+        """The source (0) or target (1) words none of whose translations is the word itself, which
+        an encoder would find before any training; None of sentences."""
+        if self.alike is None:
+            return None
+        found = np.ones(len((self.source, self.target)[column]), bool)
+        found[self.answers[self.alike, column]] = False
+        return found
 
     @property
     def aligned(self) -> bool:
@@ -62,7 +72,8 @@ def gold_words(data: Prepared, source: str, target: str, n: int) -> Pairs | None
         (data.words[source].line(i), data.words[target].line(i))
         for i in range(min(n, len(data.words[source])))
     ]
-    return _one_to_one("gold words", words)
+    alike = np.array([np.array_equal(a, b) for a, b in words], bool)
+    return replace(_one_to_one("gold words", words), alike=alike)
 
 
 def sentence_files(
@@ -129,11 +140,13 @@ def dictionary_file(
     sides = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
     index = [{word: i for i, word in enumerate(side)} for side in sides]
     answers = np.unique([[index[0][a], index[1][b]] for a, b in pairs], axis=0)
+    alike = np.array([sides[0][a] == sides[1][b] for a, b in answers], bool)
     return Pairs(
         Path(name).stem,
         of_lines(data.vocabulary.encoder(source)(sides[0])),
         of_lines((other or data).vocabulary.encoder(target)(sides[1])),
         answers,
+        alike,
     )
 
 
@@ -141,7 +154,7 @@ def _one_to_one(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], dropped: 
     if not pairs:
         raise InputError(f"{name}: no pair is left (is probe.length longer than every sentence?)")
     source, target = zip(*pairs, strict=True)
-    return Pairs(name, of_lines(source), of_lines(target), _diagonal(len(pairs)), dropped)
+    return Pairs(name, of_lines(source), of_lines(target), _diagonal(len(pairs)), dropped=dropped)
 
 
 def _diagonal(n: int) -> Int[np.ndarray, "n 2"]:

@@ -42,18 +42,29 @@ def twins(context: Context) -> Iterator[Record]:
                 parts.append(_hits(context, views, source, target, pairs))
                 found = [hits.Hits(i, {}, of_layer[None]) for i, of_layer in enumerate(parts[-1])]
                 items_of = {"n": len(pairs.source), "data": pairs.name, "chance": level}
-                yield from hits.by_layer(f"twins_{name}", found, **items_of, **common)
+                fields = {**items_of, **common}
+                yield from hits.by_layer(f"twins_{name}", found, **fields)
+                different = pairs.different(0)
+                if different is not None and different.any():
+                    apart = hits.of_different(f"twins_{name}", found, different, fields)
+                    yield from hits.by_layer(apart[0], apart[1], **apart[2])
             gold = _gold_links(context, source, target)
             if gold is not None:
-                for layer, scores in enumerate(_alignment(context, views, source, target, gold)):
-                    more = {"metric": "word_alignment", "layer": layer, "data": "gold sentences"}
-                    yield Record.from_json({**more, **scores, **common})
+                for scores in _alignment(context, views, source, target, gold):
+                    yield Record.from_json({"data": "gold sentences", **scores, **common})
             top = len(parts[0]) - 1
             theirs = [0, round(2 * top / 3)]  # 0 and 8 of 12
             for name, chosen in (("theirs", theirs), ("all", list(range(top + 1)))):
-                value, low, high = _multilinguality([of[chosen].mean(0) for of in parts])
+                of_items = [of[chosen].mean(0) for of in parts]
+                value, low, high = _multilinguality(of_items)
                 extras = {"layers": name, "of_layers": chosen}
                 yield Record("multilinguality", value, low=low, high=high, extras=extras, **common)
+                different = words.different(0)
+                if different is not None and different.any():
+                    value, low, high = _multilinguality([of_items[0], of_items[1][different]])
+                    more = {**extras, "common": int((~different).sum())}
+                    metric = f"multilinguality{hits.DIFFERENT}"
+                    yield Record(metric, value, low=low, high=high, extras=more, **common)
 
 
 def _hits(context: Context, views: Any, source: str, target: str, pairs: Pairs) -> np.ndarray:
@@ -78,7 +89,8 @@ def _multilinguality(parts: list[np.ndarray]) -> tuple[float, float, float]:
 def _alignment(
     context: Context, views: Any, source: str, target: str, gold: list[np.ndarray]
 ) -> Iterator[dict[str, Any]]:
-    """By layer, the scores of mutual nearest tokens. Chance: a random target for each token."""
+    """By layer, the scores of mutual nearest tokens: of all, and of those that the twin renames.
+    Chance: a random target for each token."""
     sides = []
     for language in (source, target):
         lines = _first(context.run.data.gold[language])
@@ -93,12 +105,26 @@ def _alignment(
         g[(g[:, 0] < x.shape[1]) & (g[:, 1] < y.shape[1])]
         for g, x, y in zip(gold, *sides, strict=True)
     ]
+    texts = [list(_first(context.run.data.gold[x])) for x in (source, target)]
+    renamed = [a[g[:, 0]] != b[g[:, 1]] for a, b, g in zip(*texts, gold, strict=True)]
     for layer in range(sides[0][0].shape[0]):
         x, y = ([item[layer] for item in side] for side in sides)
-        scores = link_scores(mutual_links(x, y), cut)
-        value = scores.pop("f1")
+        links = mutual_links(x, y)
         chance = len(lengths) / sum(lengths)  # expected hits over links, one a token
-        yield {"value": value, **scores, "chance": chance, "n": len(lengths)}
+        for ending, kept in (("", None), (hits.DIFFERENT, renamed)):
+            if kept is not None and not any(of.any() for of in kept):
+                continue
+            sides_of = (links, cut) if kept is None else (_of(links, kept), _of(cut, kept))
+            scores = link_scores(*sides_of)
+            fields = {"metric": f"word_alignment{ending}", "value": scores.pop("f1"), **scores}
+            if kept is not None:
+                fields["common"] = int(sum((~of).sum() for of in kept))
+            yield {**fields, "layer": layer, "chance": chance, "n": len(lengths)}
+
+
+def _of(links: list[np.ndarray], tokens: list[np.ndarray]) -> list[np.ndarray]:
+    """The links of chosen source tokens."""
+    return [of[kept[of[:, 0]]] for of, kept in zip(links, tokens, strict=True)]
 
 
 def _gold_links(context: Context, source: str, target: str) -> list[np.ndarray] | None:

@@ -11,10 +11,17 @@ NAMES = {
     "sentence_retrieval": "sentence retrieval, P@1 %",
     "word_translation": "word translation, P@1 %",
     "cka": "linear CKA of sentences, x100",
+    "cka_debiased": "debiased linear CKA of sentences, x100",
+    "anc": "average neuron-wise correlation of sentences, x100",
+    "procrustes_similarity": "Procrustes similarity of sentences, x100",
     "dictionary_induction": "dictionary induction, P@1 %",
     "word_alignment": "word alignment, F1 %",
     "twins_retrieval": "sentence retrieval, both ways, P@1 %",
     "twins_translation": "word translation, both ways, P@1 %",
+    "linear_probe": "linear probe, %",
+    "word_translation_different": "word translation, words spelled differently, P@1 %",
+    "twins_translation_different": "word translation, both ways, renamed pieces, P@1 %",
+    "word_alignment_different": "word alignment, renamed tokens, F1 %",
 }
 KIND = ("vectors", "model", "centred", "map", "criterion", "spelling")  # tell rows apart
 MAPPED = {"procrustes": "mapped", "identity": "means aligned", "random": "random map"}
@@ -76,8 +83,10 @@ def blocks(records: Sequence[Record]) -> list[Block]:
     found = []
     for metric, title in NAMES.items():
         here = [r for r in records if r.metric == metric and r.get("at", 1) == 1]
+        if not any(r.get("common", 1) for r in here):  # nothing was left out: it is there already
+            continue
         pairs = {(r.source, r.target) for r in here}
-        if metric in COMPARED:  # both directions are one pair
+        if metric.removesuffix("_different") in COMPARED:  # both directions are one pair
             pairs = {(a, b) for a, b in pairs if (b, a) not in pairs or a <= b}
         for source, target in sorted(pairs):
             block = [r for r in here if {r.source, r.target} == {source, target}]
@@ -133,17 +142,19 @@ def _span(block: Sequence[Record], **wanted: Any) -> str:
 
 
 def at_best_layer(records: Sequence[Record]) -> str:
-    """Every kind at its best layer, a row a direction. The layer was chosen on the test items, and
-    the interval takes the choice into account."""
+    """Every kind at its best layer, a row a direction. If the test items chose the layer, the
+    interval takes that into account."""
     best = [r for r in records if r.metric == "best_layer" and r.get("at", 1) == 1]
     rows = [["best layer, chosen on the test items", "layer", "value", "95 % interval", "chance"]]
     for metric, title in NAMES.items():
-        here = [r for r in best if r.get("of") == metric]
+        here = [r for r in best if r.get("of") == metric and r.get("common", 1)]
         for pair in dict.fromkeys(frozenset((r.source, r.target)) for r in here):
             block = [r for r in here if frozenset((r.source, r.target)) == pair]
             rows.append([f"{title} ({block[0].n:,} {block[0].data})", "", "", "", ""])
             for r in block:
                 name = f"  {r.source} to {r.target}, {label(r)}"
+                if r.get("chosen_on", "test items") != "test items":
+                    name += f", chosen on {r.get('chosen_on')}"
                 span = f"{percent(r.low)} to {percent(r.high)}"
                 rows.append([name, str(r.layer), percent(r.value), span, percent(r.chance)])
     return aligned(rows) if len(rows) > 1 else ""
