@@ -77,6 +77,15 @@ def ratio_interval(counts: Real[np.ndarray, "n 2"], seed: int) -> tuple[float, f
     return float(low), float(high)
 
 
+def influence_interval(
+    value: float, influence: Float[np.ndarray, " n"], seed: int
+) -> tuple[float, float]:
+    """(low, high) of a statistic of n items, to first order: `influence` is what each item's weight
+    changes, times n. For statistics of pairs of items, which an item drawn twice would distort."""
+    low, high = interval(resample(influence[:, None], seed)[:, 0] / len(influence))
+    return value + float(low), value + float(high)
+
+
 class Best(NamedTuple):
     """The layer with the highest mean on the very items that it is reported on.
 

@@ -77,6 +77,27 @@ def cka(
     Raises:
       InputError: different numbers of items, or too few; values that are not finite.
     """
+    made = _items(x, y, kernel, centred, debiased, bandwidth)
+    return _estimate(made, x.shape[1], debiased, seed)
+
+
+def with_debiased(
+    x: Float[np.ndarray, "X n D"],
+    y: Float[np.ndarray, "Y m E"],
+    kernel: str = "linear",
+    centred: bool = True,
+    seed: int = 0,
+) -> tuple[Similarity, Similarity]:
+    """(CKA as it is, CKA debiased and centred), for little more than one of them; see `cka`."""
+    made = _items(x, y, kernel, centred, False, 1.0)
+    plain = _estimate(made, x.shape[1], False, seed)
+    made = made if centred else _items(x, y, kernel, True, True, 1.0)
+    return plain, _estimate(made, x.shape[1], True, seed)
+
+
+def _items(
+    x: np.ndarray, y: np.ndarray, kernel: str, centred: bool, debiased: bool, bandwidth: float
+) -> _Items:
     if kernel not in KERNELS:
         raise unknown("kernel of CKA", kernel, KERNELS)
     if x.shape[1] != y.shape[1]:
@@ -87,7 +108,10 @@ def cka(
     if debiased and not centred:
         raise InputError("the debiased CKA is centred: leave out one of the two")
     x, y = finite(x, "source vectors"), finite(y, "target vectors")
-    made = _linear(x, y, centred) if kernel == "linear" else _rbf(x, y, centred, bandwidth)
+    return _linear(x, y, centred) if kernel == "linear" else _rbf(x, y, centred, bandwidth)
+
+
+def _estimate(made: _Items, n: int, debiased: bool, seed: int) -> Similarity:
     xy, xx, yy = (
         _Hsic(h, a, b, n, debiased)
         for h, a, b in (

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from xl_jax.analysis.vectors import finite, unit
+from xl_jax.analysis.anc import Alike, layerwise
+from xl_jax.analysis.vectors import finite, one_space, unit
 from xl_jax.atomic_files import replacing
 from xl_jax.errors import InputError, unknown
 from xl_jax.rng import Purpose, generator
@@ -72,6 +73,44 @@ def orthogonal(
         product += x[rows].astype(np.float64).T @ y[rows].astype(np.float64)
     u, _, v = np.linalg.svd(product)
     return u @ v
+
+
+def similarity(
+    x: Float[np.ndarray, "L n D"], y: Float[np.ndarray, "L n D"], seed: int = 0
+) -> Alike:
+    """How much of one space an orthogonal map and a scale bring into the other, layer by layer:
+    ||X' Y||_* of paired items, centred and of Frobenius norm 1; in 0..1.
+
+    Half of what the squared Procrustes distance is short of its most: d^2 = 2 - 2 s (Ding et al.
+    2021). Blind to rotation, as CKA is; chance, of one random pairing, is high where the width is
+    not small beside the number of items.
+
+    Raises:
+      InputError: different widths, values that are not finite.
+    """
+    layers = []
+    for i, (a, b) in enumerate(zip(x, y, strict=True)):
+        a, b = (_unit_norm(side) for side in one_space(a, b))
+        u, s, v = np.linalg.svd(a.T @ b)
+        value, n = float(s.sum()), len(a)
+        shares = np.einsum("nD,nD->n", a @ (u @ v), b)
+        norms = (np.square(a).sum(1) + np.square(b).sum(1)) / 2
+        shuffled = generator(seed, Purpose.SHUFFLED_PAIRS, i).permutation(n)
+        chance = float(np.linalg.svd(a.T @ b[shuffled], compute_uv=False).sum())
+        layers.append((value, n * (shares - value * norms), chance))
+    return layerwise(layers, seed)
+
+
+def distance(x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "n D"]) -> float:
+    """The orthogonal Procrustes distance of paired items, centred and of Frobenius norm 1: the
+    least ||X W - Y|| of all orthogonal W, in 0..sqrt(2)."""
+    return float(max(2 - 2 * similarity(x[None], y[None]).value[0], 0) ** 0.5)
+
+
+def _unit_norm(x: np.ndarray) -> np.ndarray:
+    x = x.astype(np.float64)
+    x = x - x.mean(0, keepdims=True)
+    return x / max(float(np.linalg.norm(x)), 1e-30)
 
 
 def random_rotation(width: int, seed: int) -> Float[np.ndarray, "D D"]:

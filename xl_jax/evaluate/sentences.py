@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xl_jax.analysis.cka import cka as compare
+from xl_jax.analysis.anc import Alike, anc
+from xl_jax.analysis.cka import with_debiased
 from xl_jax.analysis.procrustes import Map
+from xl_jax.analysis.procrustes import similarity as procrustes_similarity
 from xl_jax.analysis.record import Record
 from xl_jax.analysis.retrieval import Ranks, chance, retrieve
 from xl_jax.errors import InputError
@@ -44,7 +46,8 @@ def retrieval(context: Context) -> Iterator[Record]:
 
 
 def translation(context: Context) -> Iterator[Record]:
-    """The same for words, by cosine of their states alone between special tokens."""
+    """The same for words, by cosine of their states alone between special tokens: of all words, and
+    of those that are not their own translation (see `hits.DIFFERENT`)."""
     for source, target in context.language_pairs:
         pairs = items.words(context, source, target)
         if pairs is None:
@@ -62,8 +65,10 @@ def translation(context: Context) -> Iterator[Record]:
 
 
 def cka(context: Context) -> Iterator[Record]:
-    """CKA of paired sentences: equal layers, all pairs of layers ("cka_layers"), and the
-    correlation over layers with retrieval, through the map where there is one (paper 5.2)."""
+    """How alike the two sets of representations of paired sentences are: CKA of equal layers
+    ("cka", "cka_debiased") and of all pairs of layers ("cka_layers", "cka_layers_debiased"), ANC
+    and Procrustes similarity of equal layers, and the correlation of CKA over layers with
+    retrieval, through the map where there is one (paper 5.2)."""
     for case in _cases(context):
         if not case.pairs.aligned:
             raise InputError(f"{case.pairs.name}: CKA needs pairs that are one to one")
@@ -101,27 +106,49 @@ def _similarity(context: Context, case: Case, model: str) -> Iterator[Record]:
     o = context.options
     of_source, of_targets = MODELS[model]
     x = context.source.sentences(of_source, case.source, case.pairs.source)
-    found, correlations = [], []
+    last = 1 + min(context.source.last_layer, context.target.last_layer)
+    found, unbiased, correlations = [], [], []
+    others: dict[str, list[Alike]] = {}
     for weights in of_targets:
         y = context.target.sentences(weights, case.target, case.pairs.target)
-        found.append(compare(x, y, o.kernel, o.centred, o.debiased))
+        plain, debiased = with_debiased(x, y, o.kernel, o.centred)
+        found.append(debiased if o.debiased else plain)
+        unbiased.append(debiased)
+        if x.shape[2] == y.shape[2]:
+            both = x[:last], y[:last]
+            others.setdefault("anc", []).append(anc(*both))
+            others.setdefault("procrustes_similarity", []).append(procrustes_similarity(*both))
         similarity = np.asarray(found[-1].value)
         correlations.append(_correlation(context, case, (of_source, weights), similarity))
     extras = {"kernel": o.kernel, "kernel_centred": o.centred, "debiased": o.debiased}
     origin = context.origin(model, case.source, case.target)
     common: dict[str, Any] = {"n": len(case.pairs.source), "data": case.pairs.name, **origin}
-    each = {name: np.stack([getattr(f, name) for f in found]) for name in found[0]._fields}
-    for i, j in np.ndindex(found[0].value.shape):
-        fields = common | {name: float(z[:, i, j].mean()) for name, z in each.items()}
-        mine: dict[str, Any] = extras | hits.spread(each["value"][:, i, j])
-        yield Record("cka_layers", layer=i, extras={"target_layer": j, **mine}, **fields)
-        if i == j:
-            yield Record("cka", layer=i, extras=mine, **fields)
+    given = ("", found, extras), ("_debiased", unbiased, {"kernel": o.kernel})
+    for ending, of_encoders, of_kind in given:
+        for at, fields, spread in _means(of_encoders):
+            more = {"target_layer": at[1], **of_kind, **spread}
+            yield Record(f"cka_layers{ending}", layer=at[0], extras=more, **common, **fields)
+            if at[0] == at[1]:
+                mine = of_kind | spread
+                yield Record(f"cka{ending}", layer=at[0], extras=mine, **common, **fields)
+    for metric, of_layers in others.items():
+        for at, fields, spread in _means(of_layers):
+            yield Record(metric, layer=at[0], extras=spread, **common, **fields)
     values = [c for c in correlations if c is not None]
     if len(values) == len(of_targets):
         more = {"map": "procrustes" if case.map_pairs else "none", "layers": len(context.layers)}
-        mine = {**more, **extras, **hits.spread(values)}
-        yield Record("cka_retrieval_correlation", float(np.mean(values)), extras=mine, **common)
+        of_all = {**more, **extras, **hits.spread(values)}
+        yield Record("cka_retrieval_correlation", float(np.mean(values)), extras=of_all, **common)
+
+
+def _means(
+    found: Sequence[Any],
+) -> Iterator[tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]]:
+    """(layer or layers, fields of a record, spread) over several target encoders."""
+    each = {name: np.stack([getattr(f, name) for f in found]) for name in found[0]._fields}
+    for at in np.ndindex(found[0].value.shape):
+        fields = {name: float(z[(slice(None), *at)].mean()) for name, z in each.items()}
+        yield at, fields, hits.spread(each["value"][(slice(None), *at)])
 
 
 def _correlation(
@@ -178,3 +205,8 @@ def _both_ways(
         fields = {**origin, **ends, **items_of, "extras": {"candidates": sizes[1 - column]}}
         yield from hits.by_layer(metric, of_direction, **fields)
         yield from hits.at_best_layer(metric, of_direction, **fields)
+        different = pairs.different(column)
+        if different is not None and different.any():
+            name, of_direction, fields = hits.of_different(metric, of_direction, different, fields)
+            yield from hits.by_layer(name, of_direction, **fields)
+            yield from hits.at_best_layer(name, of_direction, **fields)

@@ -27,7 +27,9 @@ from xl_jax.report.tables import (
     of_layers,
 )
 
-CKA = ("cka", "cka_layers", "cka_retrieval_correlation", "best_layer")
+CKA = ("cka", "cka_debiased", "cka_retrieval_correlation", "best_layer")
+MATRICES = ("cka_layers_debiased", "cka_layers")  # in order of preference
+ALIKE = ("anc", "procrustes_similarity")
 # Colours of Okabe and Ito (2008), which are told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#777777"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
@@ -67,7 +69,7 @@ def plot_layers(
 
 def by_layer(records: Sequence[Record], title: str) -> Figure:
     """What there is of these: values by layer, matrices of CKA, curves over checkpoints."""
-    shown = blocks(records)
+    shown = blocks(_debiased(records))
     grids = _matrices(records)
     curves = [r for r in records if r.metric == "multilinguality"]
     panels = len(shown) + len(grids) + bool(curves)
@@ -143,10 +145,18 @@ def finish(axis: Any) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, **LEGEND)
 
 
+def _debiased(records: Sequence[Record]) -> list[Record]:
+    """Without CKA as it is where it stands debiased beside it: few items make the former large."""
+    there = any(r.metric == "cka_debiased" for r in records)
+    return [r for r in records if not (there and r.metric == "cka")]
+
+
 def _matrices(records: Sequence[Record]) -> list[tuple[str, np.ndarray]]:
     """CKA of all layers with all, where nothing else was measured."""
-    here = [r for r in records if r.metric == "cka_layers"]
-    if any(r.metric not in CKA for r in records):
+    here: list[Record] = []
+    for metric in MATRICES:
+        here = here or [r for r in records if r.metric == metric]
+    if any(r.metric not in (*CKA, *MATRICES, *ALIKE) for r in records):
         return []
     found = []
     for source, target, model in dict.fromkeys((r.source, r.target, r.model) for r in here):
@@ -156,7 +166,8 @@ def _matrices(records: Sequence[Record]) -> list[tuple[str, np.ndarray]]:
         for at, value in values.items():
             grid[at] = value
         notes = printable(f"{source}-{target}, {block[0].n:,} {block[0].data}")
-        found.append((f"CKA, {label(block[0])}\n{notes}", grid))
+        what = "debiased CKA" if block[0].metric == MATRICES[0] else "CKA"
+        found.append((f"{what}, {label(block[0])}\n{notes}", grid))
     return found
 
 
