@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.study_toy import calls, local, runner, study
-from xl_jax.config import python_file, to_dict
+from xl_jax.config import to_dict
 from xl_jax.devices import machine
 from xl_jax.errors import InputError
 from xl_jax.json_files import read_json, write_json
@@ -19,7 +19,6 @@ from xl_jax.studies import study_folder
 from xl_jax.studies.adopt import adopt
 from xl_jax.studies.check import check
 from xl_jax.studies.cost import estimate
-from xl_jax.studies.executors import Local
 from xl_jax.studies.grid import decisive, run_id, runs
 from xl_jax.studies.progress import Progress
 from xl_jax.studies.runner import Runner, alone
@@ -225,37 +224,6 @@ def test_finished_run_directories_are_adopted_with_their_tokens(tmp_path: Path) 
     assert read_json(taken.runs[0].folder / "config.json")["data"]["dir"].endswith("new/data")
     assert (tmp_path / "new" / "data" / tokens.name / "vocab.json").exists()
     assert adopt(taken, there, said.append) == 0
-
-
-SLEEPER = """
-import pathlib, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
-run = pathlib.Path(sys.argv[-1].partition("=")[2])
-try:
-    (run / "begun").touch()
-    time.sleep(60)
-except KeyboardInterrupt:
-    (run / "saved").touch()
-    sys.exit(130)
-"""
-
-
-def test_ctrl_c_lets_the_children_save_and_the_study_continues(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "train.py").write_text(SLEEPER)
-    monkeypatch.setattr(python_file, "CHECKOUT", tmp_path)
-    made = runner(tmp_path / "s", config=str(Path("configs/tiny.py").absolute()))
-
-    def press(_: Any) -> None:
-        if all((run.folder / "begun").exists() for run in made.runs):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        made.run_all(Local(2), 2, press, seconds=FAST)
-    assert all((run.folder / "saved").exists() for run in made.runs)
-    states = study_folder.read(tmp_path / "s").runs
-    assert [(x.state, x.stage, x.error) for x in states] == [("waiting", "", "")] * 2
 
 
 def test_one_process_works_on_a_study(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ PARALLEL = flags.DEFINE_integer(
     lower_bound=1,
 )
 SLURM = flags.DEFINE_list("slurm", [], "Options of a job as submitit names them: NAME=VALUE,...")
-cli.define_folder("adopt", "Take finished run directories under this folder that are of the study.")
+cli.define_folder("adopt", "Only take finished run directories of the study from this folder.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it costs; run nothing.")
 
 
@@ -59,8 +59,10 @@ def main() -> None:
     with alone(out):
         if flags.FLAGS.adopt:
             count = adopt(runner, Path(flags.FLAGS.adopt))
-            print(f"{count} runs adopted")
             runner = Runner(study, out, CONFIG.value, command)
+            runner.write()
+            print(f"{count} runs adopted, {len(runner.unfinished())} left to do: the same command")
+            return
         executor: Executor = Local(parallel)
         if EXECUTOR.value == "slurm":
             executor = Slurm(out / "slurm", slurm_options(SLURM.value))
