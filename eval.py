@@ -18,6 +18,7 @@ Tasks:
                    gives, by rows of the embedding table and by averages over running text
     twins          a twin and its base at every checkpoint: word alignment, and the multilinguality
                    score of Dufter and Schuetze
+    overview       measure nothing: show all that was measured of the run
 
 Zero-shot transfer: fine-tune a grid of settings on the source language, score every language.
 
@@ -52,7 +53,7 @@ from absl import flags
 from xl_jax import cli, config_flags
 from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
-from xl_jax.errors import InputError
+from xl_jax.errors import InputError, printable
 
 TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without training if none.")
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
@@ -113,6 +114,8 @@ def main() -> None:
     from xl_jax.report.run import show
     from xl_jax.runs.run_directory import load
 
+    if TASK.value == ["overview"]:
+        return overview(config_flags.workdir())
     check_tasks(TASK.value)
     run = load(config_flags.workdir())
     other = load(Path(flags.FLAGS.other)) if flags.FLAGS.other else None
@@ -122,6 +125,22 @@ def main() -> None:
     show(found.records, found.title, found.figure, details=True)
     for path in found.files:
         print(f"records: {path}")
+
+
+def overview(folder: Path) -> None:
+    """Shows the records of a run; a damaged file is named and left out."""
+    from xl_jax.analysis import record
+    from xl_jax.report.overview import overview
+
+    files = {}
+    for path in sorted((folder / "eval").glob("*.json")):
+        try:
+            files[path.stem] = record.read(path)
+        except InputError as error:
+            print(printable(str(error)))
+    if not files:
+        raise InputError(f"{folder}: nothing was measured: python eval.py --workdir={folder}")
+    print(overview(files))
 
 
 def options(run: Any) -> Any:
