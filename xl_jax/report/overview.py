@@ -1,13 +1,19 @@
 """Everything that was measured of a run, file by file, and languages against languages."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.errors import printable
 from xl_jax.report import tables, transfer
 
 # As they are, not centred, not mapped; a record has those of the names that its metric knows.
-PLAIN = {"model": "trained", "centred": (None, False), "map": (None,), "spelling": (None,)}
+PLAIN: dict[str, Any] = {
+    "model": "trained",
+    "centred": (None, False),
+    "map": (None,),
+    "spelling": (None,),
+}
 PLAIN |= {"criterion": (None, "cosine"), "at": (None, 1)}
 AGAINST = ("sentence_retrieval", "word_translation", "cka")
 
