@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import jax
@@ -38,7 +38,7 @@ class SharedModel:
     @cached_property
     def template(self) -> Any:
         """Shapes of one language's parameters."""
-        return jax.eval_shape(self._init_one, jax.random.key(0))
+        return _template(self.module)
 
     @cached_property
     def mask(self) -> sharing.Mask:
@@ -58,14 +58,18 @@ class SharedModel:
         return mask
 
     @cached_property
-    def frozen(self) -> Any:
-        """Which leaves training leaves as they are (`Config.freeze`): a bool a leaf."""
+    def shapes(self) -> sharing.Params:
+        """Shapes [variants, ...] of the stacked parameters."""
 
         def stacked(x: Any, variants: sharing.Variants) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((max(variants) + 1, *x.shape), x.dtype)
 
-        params = jax.tree.map(stacked, self.template, self.mask)
-        trainable = sharing.trainable(params, self.mask, self.config.freeze)
+        return jax.tree.map(stacked, self.template, self.mask)
+
+    @cached_property
+    def frozen(self) -> Any:
+        """Which leaves training leaves as they are (`Config.freeze`): a bool a leaf."""
+        trainable = sharing.trainable(self.shapes, self.mask, self.config.freeze)
         return jax.tree.map(lambda x: not x.any(), trainable)
 
     @cached_property
@@ -142,13 +146,8 @@ class SharedModel:
     def init(self, seed: int | jax.Array | None = None) -> sharing.Params:
         """Stacked parameters at step 0, a function of `seed`, by default the config's."""
         start = key(self.config.seed if seed is None else seed, Purpose.INIT)
-        return sharing.init(self._init_one, self.mask, start, self.init_degrees)
-
-    def _init_one(self, start: jax.Array) -> Any:
-        tokens = jnp.zeros((1, 4), jnp.int32)
-        return self.module.init(
-            start, tokens, tokens == 0, tokens[:, :1], jnp.ones(self.vocab_size, bool)
-        )["params"]
+        init_one = partial(_init_one, self.module)
+        return sharing.init(init_one, self.mask, start, self.init_degrees)
 
     @classmethod
     def abstract(cls, config: Config, vocab_size: int = 0) -> "SharedModel":
@@ -175,6 +174,19 @@ class SharedModel:
         """The printable partition: every leaf, its shape, who shares it; then the totals."""
         table = sharing.table(self.template, self.mask, self.config.languages)
         return f"{table}\n{self.totals()}"
+
+
+def _init_one(module: MaskedLM, start: jax.Array) -> Any:
+    """One language's parameters at step 0."""
+    tokens = jnp.zeros((1, 4), jnp.int32)
+    pieces = jnp.ones(module.vocab_size, bool)
+    return module.init(start, tokens, tokens == 0, tokens[:, :1], pieces)["params"]
+
+
+@lru_cache(maxsize=32)
+def _template(module: MaskedLM) -> Any:
+    """Shapes of `_init_one`'s parameters: traced once for all runs of one form."""
+    return jax.eval_shape(partial(_init_one, module), jax.random.key(0))
 
 
 def make_model(config: Config, vocabulary: Vocabulary, counts: np.ndarray) -> SharedModel:

@@ -1,6 +1,7 @@
 """The training step: masked rows of several languages in, one update of the stacked tree out."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -40,33 +41,33 @@ def init_state(model: SharedModel, mesh: Mesh | None = None) -> State:
     where = state_shardings(model, mesh or one_device())
     # On a CPU most of the time would go into optimising a program that runs once.
     fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    make = jax.jit(lambda: _state_0(model), out_shardings=where, compiler_options=fast)
+    make = jax.jit(
+        lambda: _state_0(model, model.init()), out_shardings=where, compiler_options=fast
+    )
     return make()
 
 
 def state_shardings(model: SharedModel, mesh: Mesh) -> State:
     """Where every array of the state lives."""
-    shapes = jax.eval_shape(lambda: _state_0(model))
-    params = param_shardings(mesh, model.config.mesh.rules, shapes.params)
-    moments = like_params(params, shapes.params, shapes.moments, mesh)
-    return State._make((everywhere(mesh), params, moments))
+    return jax.tree.map(lambda x: x.sharding, state_shapes(model, mesh))
 
 
 def state_shapes(model: SharedModel, mesh: Mesh) -> State:
     """Shapes and shardings of the state, without computing it."""
-    shapes = jax.eval_shape(lambda: _state_0(model))
+    shapes = jax.eval_shape(partial(_state_0, model), model.shapes)
+    params = param_shardings(mesh, model.config.mesh.rules, shapes.params)
+    moments = like_params(params, shapes.params, shapes.moments, mesh)
 
     def shape(x: Any, where: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
 
-    return jax.tree.map(shape, shapes, state_shardings(model, mesh))
+    where = State._make((everywhere(mesh), params, moments))
+    return jax.tree.map(shape, shapes, where)
 
 
-def _state_0(model: SharedModel) -> State:
-    params = model.init()
-    return State(
-        jnp.zeros((), jnp.int32), params, optimizer.init(model.config.optim, params, model.frozen)
-    )
+def _state_0(model: SharedModel, params: Any) -> State:
+    moments = optimizer.init(model.config.optim, params, model.frozen)
+    return State(jnp.zeros((), jnp.int32), params, moments)
 
 
 def make_step(
