@@ -1,6 +1,8 @@
 """Word alignment by the states of tokens, and by links that are given."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,3 +52,49 @@ def test_text_is_divided_into_words_and_signs() -> None:
     words, spaced = eflomal.tokenise("L'été, (2) a_b")
     assert words == ["L", "'", "été", ",", "(", "2", ")", "a", "_", "b"]
     assert [w for w, s in zip(words, spaced, strict=True) if s] == ["L", "(", "a"]
+
+
+class Aligner:
+    """In place of eflomal's: both directions link the first words, and a random draw another."""
+
+    draws = 0
+
+    def align(self, source: list[str], _: object, **files: str) -> None:
+        Aligner.draws += 1
+        link = f"0-0 1-{Aligner.draws % 2}\n"
+        for name in files.values():
+            Path(name).write_text(link * len(source))
+
+
+def test_kept_links_are_used_again_and_damaged_ones_are_named_and_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "eflomal", SimpleNamespace(Aligner=Aligner))
+    pairs = [(["a", "b"], ["c", "d"]), (["e", "f"], ["g", "h"])]
+    kept = tmp_path / "new" / "links.txt"
+    said: list[str] = []
+    made = eflomal.align(pairs, kept, said.append)
+    whole, draws = kept.read_bytes(), Aligner.draws
+    assert whole.startswith(b"0-0 1-1\n0-0 1-1\n# sha256 ") and whole.endswith(b"\n")
+
+    def again() -> bool:
+        """Whether the links are those that were kept; if not, it is said."""
+        del said[:]
+        Aligner.draws = draws
+        found = eflomal.align(pairs, kept, said.append)
+        same = all(np.array_equal(a, b) for a, b in zip(found, made, strict=True))
+        assert len(said) == Aligner.draws - draws == (not same)
+        assert same or (said[0].startswith(str(kept)) and said[0].endswith(": aligned again"))
+        return same
+
+    assert again()
+    told = 0
+    for at in [*range(16), *range(16, len(whole), 9)]:
+        kept.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        told += not again()
+        kept.write_bytes(whole[:at])
+        told += not again()
+    assert told > 40
+    kept.write_bytes(b"0-0 1-1\n0-0 1-1\n")  # of an early version
+    assert again()
+    assert eflomal.read_links(str(kept), pairs)[0].tolist() == made[0].tolist()

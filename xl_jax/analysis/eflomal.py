@@ -4,9 +4,10 @@ in both directions, of which those are kept that both have.
 eflomal is optional: pip install -r requirements-analysis.txt.
 """
 
+import hashlib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from xl_jax.errors import InputError
 from xl_jax.text.text_files import read_lines
 
 Links = list[np.ndarray]  # of each sentence pair, int [links, 2]: (source word, target word)
+DIGEST = "# sha256 "
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 
 
@@ -28,12 +30,18 @@ def tokenise(text: str) -> tuple[list[str], list[bool]]:
 
 
 def read_links(path: str, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Links:
-    """Links in Pharaoh format, "0-0 1-2", a line a sentence pair; words count from 0.
+    """Links in Pharaoh format, "0-0 1-2", a line a sentence pair; words count from 0. A last line
+    "# sha256 ..." is the digest of those before it, see `align`.
 
     Raises:
-      InputError: no such file, another number of lines than pairs, a link that is none (file:line).
+      InputError: no such file, another number of lines than pairs, a link that is none (file:line),
+        another digest.
     """
     lines = read_lines(path)
+    if lines and lines[-1].startswith(DIGEST):
+        digest = lines.pop()
+        if digest != _digest(lines):
+            raise InputError(f"{path} is damaged: it has another digest")
     if len(lines) != len(pairs):
         raise InputError(f"{path} has {len(lines)} lines for {len(pairs)} sentence pairs")
     links = []
@@ -51,15 +59,22 @@ def read_links(path: str, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) 
     return links
 
 
-def align(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], kept: Path) -> Links:
+def align(
+    pairs: Sequence[tuple[Sequence[str], Sequence[str]]],
+    kept: Path,
+    log: Callable[[str], None] = print,
+) -> Links:
     """Links that eflomal finds in both directions, words in lower case; from the file `kept` where
-    they are there: eflomal draws at random, and takes no seed.
+    they are there: eflomal draws at random, and takes no seed. `log` is told of a damaged file.
 
     Raises:
       InputError: eflomal is not installed.
     """
     if kept.exists():
-        return read_links(str(kept), pairs)
+        try:
+            return _read_kept(kept, pairs)
+        except InputError as error:
+            log(f"{error}: aligned again")
     try:
         import eflomal
     except ImportError as error:
@@ -75,10 +90,22 @@ def align(pairs: Sequence[tuple[Sequence[str], Sequence[str]]], kept: Path) -> L
         )
         both = [_read_eflomal(name) for name in names]
     links = [_array(sorted(a & b)) for a, b in zip(*both, strict=True)]
-    text = "\n".join(" ".join(f"{a}-{b}" for a, b in x.tolist()) for x in links)
+    lines = [" ".join(f"{a}-{b}" for a, b in x.tolist()) for x in links]
     kept.parent.mkdir(parents=True, exist_ok=True)
-    atomic_files.write(kept, text + "\n")
+    atomic_files.write(kept, "\n".join([*lines, _digest(lines)]) + "\n")
     return links
+
+
+def _read_kept(path: Path, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Links:
+    """Those of early versions have no digest; what was cut off does not end in a line's end."""
+    links = read_links(str(path), pairs)
+    if not path.read_bytes().endswith(b"\n"):
+        raise InputError(f"{path} is damaged: its end is missing")
+    return links
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return DIGEST + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def one_to_one(links: Int[np.ndarray, "links 2"]) -> Int[np.ndarray, "kept 2"]:

@@ -35,7 +35,7 @@ def word_maps(
         digest = fingerprint(texts)
         name = f"links-{file_name(source)}-{file_name(target)}-{digest}.txt"
         kept = context.run.folder / "eval" / name
-        links = eflomal.align([(a[0], b[0]) for a, b in texts], kept)
+        links = eflomal.align([(a[0], b[0]) for a, b in texts], kept, context.log)
     links = [eflomal.one_to_one(x) for x in links]
     sides = []
     for column, (encoders, language) in enumerate(
