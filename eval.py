@@ -43,6 +43,11 @@ the source encoder, frozen, with four new ones above; at test the target encoder
 mapped.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import dataclasses
 import sys
 from pathlib import Path

@@ -10,6 +10,11 @@ The mask, leaf by leaf, without training: python tools/show_mask.py --config.sha
 Several processes, one or many machines: docs/launch.md.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import sys
 
 from absl import flags

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -38,3 +39,12 @@ def settings_stay() -> Iterator[None]:
     before = dict(jax.config.values)
     yield
     assert dict(jax.config.values) == before
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Iterator[Any]:
+    """Names of the programs that a module compiles, see `compiling`."""
+    from tests.compiling import compiled_programs  # not before the import hook
+
+    with compiled_programs() as found:
+        yield found

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.compiling import Compiled
 from tests.task_toy import FRAMING, Silent, Words, pretrained, tuner
 from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.finetune.model import Leaves
@@ -67,9 +68,15 @@ def fit(made: Any, folder: Path, *settings: Setting) -> list[Fit]:
 
 
 @pytest.fixture(scope="module")
-def whole(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Fit:
+def whole(made: Any, compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Fit:
     """One setting, uninterrupted."""
     return fit(made, tmp_path_factory.mktemp("whole"), ONE)[0]
+
+
+@pytest.mark.slow
+def test_no_signal_waits_for_the_compiler(whole: Fit, compiled: Compiled) -> None:
+    assert {"_run", "_outputs"} <= compiled.at_once
+    assert compiled.saving.isdisjoint({"_run", "_outputs"}), compiled.saving
 
 
 @pytest.mark.slow
@@ -79,7 +86,7 @@ def test_one_trace_a_bucket_for_all_settings_and_epochs(
     found, _, _, traced = made
     assert len(found.buckets) == 2
     fit(made, tmp_path, TWO)
-    assert len(traced) == 2 and found._run_one._cache_size() == 1
+    assert len(traced) == 2 and len(found._compiled) == 1
 
 
 def test_frozen_leaves_stay_to_the_bit_and_the_others_move(made: Any, whole: Fit) -> None:

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.compiling import Compiled
 from xl_jax.config import (
     Batch,
     Config,
@@ -77,10 +78,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path) -> tuple[Run, State]:
+def whole(place: Path, compiled: Compiled) -> tuple[Run, State]:
     """The uninterrupted run."""
     run = run_directory.start(small(place), place / "whole", **QUIET)
     return run, jax.device_get(pretrain(run, **QUIET))
+
+
+def test_no_signal_waits_for_the_compiler(whole: tuple[Run, State], compiled: Compiled) -> None:
+    assert {"call", "losses"} <= compiled.at_once  # the step, and held-out evaluation
+    assert compiled.saving.isdisjoint({"call", "losses"}), compiled.saving
 
 
 def stop_after(run: Run, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +105,9 @@ def test_resumed_is_uninterrupted_to_the_bit_and_a_cold_optimiser_is_not(
     stop_after(run, 4, monkeypatch)
     found = run_directory.restore(run, one_device(), **QUIET)
     assert found is not None and found[0] == 4
+    stop_after(
+        run, 8, monkeypatch
+    )  # the last step: no more to train, and told to stop all the same
     resumed = jax.device_get(pretrain(run, **QUIET))
     assert leaf_digests(resumed) == leaf_digests(whole[1])
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,19 @@ def test_bad_questions_are_refused_before_any_training(
 ) -> None:
     with pytest.raises(InputError, match=message):
         Transfer(run, dataclasses.replace(tuning, **change), log=lambda _: None)
+
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_fit_is_refused_before_any_training(run: Run, tuning: Tuning) -> None:
+    absurd = dataclasses.replace(tuning, batch=(4, 10**8), seeds=(7,))
+    with pytest.raises(InputError) as refused:
+        Transfer(run, absurd, log=lambda _: None).run_all()
+    assert re.fullmatch(
+        r"fine-tuning needs \d{3,}\.\d\d GiB of memory and cpu has [\d.]+ GiB: "
+        r"make tune.batch = 100000000 or tune.parallel = 2 smaller",
+        str(refused.value),
+    )
+    assert not list((run.folder / "eval/ner").glob("*seed7*"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,11 @@ Programs take turns, so that a machine that drifts drifts for all; ratios are fo
 Nobody else should use the machine. Figures are of the CPU.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import argparse
 import dataclasses
 import os

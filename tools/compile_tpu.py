@@ -9,6 +9,11 @@ Prints memory of a chip, operations, and the communication between chips, with i
 is not measured, nothing is read or trained; the vocabulary is as large as the config asks.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import os
 import time
 from typing import Any

@@ -12,6 +12,11 @@ run directory for `eval.py`; --corpus=LANGUAGE=SPEC gives it text, for the tasks
 Both need requirements-interchange.txt; see docs/interchange.md.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path

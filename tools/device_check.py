@@ -14,6 +14,11 @@
 Text is random. A check that fails or breaks does not stop the next; the exit code is 1 if any did.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import argparse
 import os
 import sys

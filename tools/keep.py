@@ -6,6 +6,11 @@ The records of every evaluation in the run directory, with the command, the comm
 To be called where and with what the run was made.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import argparse
 import json
 from pathlib import Path

@@ -12,6 +12,11 @@ tokens there. The same command again goes on where it was stopped, and shows the
 work. Flags of an Apache Beam runner: --beam='--runner=FlinkRunner --flink_master=HOST:8081'.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import shlex
 from pathlib import Path
 from typing import Any

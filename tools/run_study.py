@@ -10,13 +10,18 @@ study can grow: with another seed, row or evaluation in its file only what is ne
 write one: docs/studies.md.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import shlex
 import sys
 from pathlib import Path
 
 from absl import flags
 
-from xl_jax import cli
+from xl_jax import cli, stopping
 from xl_jax.errors import InputError, printable
 
 CONFIG = flags.DEFINE_string(
@@ -68,7 +73,7 @@ def main() -> None:
             executor = Slurm(out / "slurm", slurm_options(SLURM.value))
         runner.write()
         runner.prepare()
-        with Progress(out, parallel) as progress:
+        with stopping.raised(), Progress(out, parallel) as progress:
             failed = runner.run_all(executor, parallel, progress.show)
     print(progress.summary(list(runner.states.values())))
     for state in failed:

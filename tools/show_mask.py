@@ -7,6 +7,11 @@ No text is read: the vocabulary is taken to be as large as the config wants it. 
 parameters: of all variants, shared by all languages, shared by some, and private to each.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 from xl_jax import cli, config_flags
 
 

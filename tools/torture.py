@@ -3,6 +3,7 @@
     python tools/torture.py --trials=1000 --out=runs/torture --json=results/torture.json
     python tools/torture.py --trials=30 --only=kill,rivals --out=runs/torture --seed=7
     python tools/torture.py --trials=5 --only=damage --stages=prepare,train --out=runs/torture
+    python tools/torture.py --trials=1000 --out=runs/torture --part=2/3
 
     kill       stages (preparing, training, tuning, evaluating) are killed with SIGKILL, SIGTERM
                or SIGINT at random moments, one to three times, and started again
@@ -10,25 +11,37 @@
     rivals     two programs work on one run directory at once
     disk       the disk is full before the stage is done (a tmpfs, where mounting is allowed)
 
+Several parts may work beside one another, when the first has made the reference.
+The same command again goes on where it was stopped; trials that were a fault are then made again.
+
 Every trial ends with the same commands once more. `same`: the results are, bit by bit, those of an
 undisturbed run; `told`: so too, and the harm was named; `refused`: one line names the harm. The
 rest is a fault: `lost`, `silent`, `crashed` (a traceback). Exit code 1 if there is one.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
+import json
 import random
-import shutil
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tools.benchmarks import record
 from tools.hostile.damage import check_again, damage
 from tools.hostile.disk import allowed, full_disk
 from tools.hostile.kills import Reference, kill, rivals
 from tools.hostile.stages import GOOD, STAGES, Trial
-from xl_jax import cli
+from xl_jax import atomic_files, cli
 from xl_jax.errors import InputError, unknown
+from xl_jax.json_files import plain
 
 KINDS: dict[str, Callable[[Reference, int, random.Random], Trial]] = {
     "damage": damage,
@@ -36,7 +49,7 @@ KINDS: dict[str, Callable[[Reference, int, random.Random], Trial]] = {
     "rivals": rivals,
     "disk": full_disk,
 }
-SHARES = {"damage": 0.85, "kill": 0.11, "rivals": 0.02, "disk": 0.02}  # a damage is quick
+SHARES = {"damage": 0.88, "kill": 0.08, "rivals": 0.02, "disk": 0.02}  # a damage is quick
 
 
 def plan(trials: int, kinds: Sequence[str]) -> list[str]:
@@ -47,13 +60,72 @@ def plan(trials: int, kinds: Sequence[str]) -> list[str]:
     return [kind for kind in kinds for _ in range(counts[kind])]
 
 
+class Diary:
+    """The trials that were made in a folder, a line each; of two of one number the later counts.
+
+    Raises:
+      InputError: the folder holds trials of another request, or something else.
+    """
+
+    def __init__(self, out: Path, request: dict[str, Any]):
+        self.path = out / "trials.jsonl"
+        there = self.path.exists()
+        if out.exists() and not there and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"--out={out} is neither empty nor of trials")
+        out.mkdir(parents=True, exist_ok=True)
+        if not there:
+            atomic_files.write(self.path, json.dumps(request) + "\n")
+        text = self.path.read_text()
+        first, *lines = text.splitlines()
+        if json.loads(first) != request:
+            raise InputError(f"--out={out} holds other trials: {first}")
+        if not text.endswith("\n"):  # cut off
+            atomic_files.write(self.path, text + "\n")
+        self.made: dict[int, dict[str, Any]] = {}
+        for line in lines:
+            with suppress(ValueError):
+                found = json.loads(line)
+                self.made[found["number"]] = found
+
+    def well(self, number: int) -> bool:
+        """Whether this trial was made and was no fault."""
+        return number in self.made and self.made[number]["outcome"] in GOOD
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.made[entry["number"]] = entry
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def faults(self) -> list[dict[str, Any]]:
+        return [entry for number, entry in self.made.items() if not self.well(number)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Numbers of trials and of kills by kind, outcome and commit; then every fault."""
+        trials: Counter[tuple[str, str, str]] = Counter()
+        kills: Counter[tuple[str, str, str]] = Counter()
+        for x in self.made.values():
+            group = (x["kind"], x["outcome"], x["commit"])
+            trials[group] += 1
+            kills[group] += x["kills"]
+        names = ("kind", "outcome", "commit")
+        counts = [
+            {**dict(zip(names, group, strict=True)), "trials": n, "kills": kills[group]}
+            for group, n in sorted(trials.items())
+        ]
+        faults = [
+            {"kind": x["kind"], "harm": x["harm"], "fault": x["outcome"]} for x in self.faults()
+        ]
+        return counts + faults
+
+
 def main(argv: Sequence[str]) -> None:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="decides every harm")
     parser.add_argument("--only", default=",".join(KINDS), help="kinds of harm")
     parser.add_argument("--stages", default=",".join(STAGES), help="of the run, the first ones")
-    parser.add_argument("--out", type=Path, required=True, help="an empty directory")
+    parser.add_argument("--part", default="1/1", help="I/N: every N-th trial, from the I-th on")
+    parser.add_argument("--out", type=Path, required=True, help="an empty directory, or of trials")
     parser.add_argument("--json", type=Path, help="file to write the record to")
     args = parser.parse_args(argv)
     kinds, stages = args.only.split(","), tuple(args.stages.split(","))
@@ -64,38 +136,38 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--stages={args.stages}: the first of {', '.join(STAGES)}")
     if args.trials < len(kinds):
         raise InputError(f"--trials={args.trials}: at least one of each kind, {len(kinds)}")
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise InputError(f"--out={args.out} is not an empty directory")
+    part = re.fullmatch(r"(\d+)/(\d+)", args.part)
+    if not part or not 1 <= (first := int(part[1])) <= (parts := int(part[2])):
+        raise InputError(f"--part={args.part}: not I/N, with I from 1 to N")
     cli.check_folder("out", args.out)
     cli.check_file("json", args.json)
     out = args.out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    request = {"trials": args.trials, "seed": args.seed, "kinds": kinds, "stages": stages}
+    diary = Diary(args.out, plain(request))
     measurement = record.about(["python", "tools/torture.py", *argv])
+    commit = measurement["commit"]
     if "disk" in kinds and not allowed(out):
         print("no full disk: mounting a tmpfs is not allowed here")
         kinds.remove("disk")
 
-    reference = Reference(out, stages)
+    reference = Reference(out, stages, commit)
     if "damage" in kinds:
         check_again(reference)
-    counts: Counter[tuple[str, str]] = Counter()
-    faults = []
     for number, kind in enumerate(plan(args.trials, kinds)):
+        if diary.well(number) or number % parts != first - 1:
+            continue
         trial = KINDS[kind](reference, number, random.Random(f"{args.seed} {number}"))
-        counts[kind, trial.outcome] += 1
+        diary.add({"number": number, "kind": kind, "commit": commit, **trial._asdict()})
         print(f"{number + 1} {kind}, {trial.harm}: {trial.outcome}", flush=True)
         if trial.outcome not in GOOD:
-            faults.append(trial)
             print("    " + " ".join(trial.said.split())[-300:], flush=True)
-    for (kind, outcome), n in sorted(counts.items()):
-        print(f"{kind}: {n} {outcome}")
+    diary = Diary(args.out, plain(request))  # with what other parts have made
+    for x in (records := diary.records()):
+        print(", ".join(f"{name} {value}" for name, value in x.items()))
     if args.json:
-        records = [{"kind": k, "outcome": o, "trials": n} for (k, o), n in sorted(counts.items())]
-        records += [{"kind": x.kind, "harm": x.harm, "fault": x.outcome} for x in faults]
         record.write(args.json, measurement, records)
-    if faults:
+    if faults := diary.faults():
         raise RuntimeError(f"{len(faults)} of {args.trials} trials lost something or were silent")
-    shutil.rmtree(out / "before")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the commands have in common: --help, one-line errors and exit codes.
 
-0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C;
-143 SIGTERM.
+0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C and 143
+SIGTERM, see `stopping`.
 """
 
 import argparse
@@ -14,12 +14,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from absl import app, flags, logging
 
-from xl_jax.errors import InputError, Stopped, printable, unknown
+from xl_jax import stopping
+from xl_jax.errors import InputError, printable, unknown
 
 Parse = Callable[[Sequence[str]], list[str]]
 
@@ -83,7 +83,6 @@ def _quieten_checkpoints() -> None:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Ends the program with one line on stderr and the exit code of what went wrong."""
-    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except InputError as error:
@@ -98,10 +97,9 @@ def one_line_errors() -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         more = "; the same command continues when there is room" if full else ""
         _fail(f"error: {where}{error.strerror or error}{more}", 1)
-    except Stopped as stop:
-        _fail(str(stop), stop.code)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command continues", 130)
+    except KeyboardInterrupt as stop:
+        number = next(iter(stop.args), signal.SIGINT)
+        _fail(stopping.said(number), 128 + number)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -150,11 +148,6 @@ def _flags() -> list[str]:
     """The names of the commands' flags, without those of absl."""
     module = flags.FLAGS.find_module_defining_flag
     return sorted(x for x in flags.FLAGS if not str(module(x)).startswith("absl"))
-
-
-def terminate(number: int, frame: FrameType | None) -> None:
-    """What commands do on SIGTERM."""
-    raise Stopped("terminated; the same command continues", 143)
 
 
 def _fail(message: str, code: int) -> None:

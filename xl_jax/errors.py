@@ -8,15 +8,6 @@ class InputError(ValueError):
     """Bad input. Commands print it as one line and exit with code 2, before any work is done."""
 
 
-class Stopped(KeyboardInterrupt):
-    """Told to stop from outside. Commands print it as one line and exit with `code`: 130 for
-    Ctrl-C, 143 for SIGTERM."""
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def printable(text: str) -> str:
     """`text` in one line, with escapes in place of what would command a terminal: names come from
     files of others."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import random
 import shutil
 from pathlib import Path
@@ -60,7 +61,7 @@ def harm(path: Path, how: str, draw: random.Random) -> None:
 
 def damage(reference: Reference, number: int, draw: random.Random) -> Trial:
     """One file of a finished run is harmed, then every command is given again, in this process."""
-    folder = Path(shutil.copytree(reference.folder, reference.out / f"damage{number}"))
+    folder = reference.copy("", f"damage{number}")
     kinds: dict[str, list[Path]] = {}
     for path in sorted(x for x in folder.rglob("*") if x.is_file()):
         kinds.setdefault(kind_of(path.relative_to(folder)), []).append(path)
@@ -80,12 +81,12 @@ def damage(reference: Reference, number: int, draw: random.Random) -> Trial:
         outcome = Outcome.CRASHED
         said.write(f"\n{type(error).__name__}: {error}")
     shutil.rmtree(folder)
-    return Trial("damage", what, outcome, said.getvalue()[-500:])
+    return Trial(what, outcome, said.getvalue()[-500:])
 
 
 def check_again(reference: Reference) -> None:
     """Raises RuntimeError: giving every command again changes an undamaged run."""
-    folder = Path(shutil.copytree(reference.folder, reference.out / "again"))
+    folder = reference.copy("", f"again{os.getpid()}")
     again(folder, reference.stages)
     expected = reference.expected[reference.stages[-1]]
     found = results(folder)

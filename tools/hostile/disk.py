@@ -1,19 +1,24 @@
 """A disk that is full before the work is done: a small tmpfs, where mounting is allowed."""
 
+import os
 import random
 import shutil
 import subprocess
 from pathlib import Path
 
 from tools.hostile.kills import Reference
-from tools.hostile.stages import Outcome, Trial, judge, to_the_end
+from tools.hostile.programs import to_the_end
+from tools.hostile.stages import Outcome, Trial, judge
 
 
 def allowed(out: Path) -> bool:
     """Whether this process may mount a tmpfs."""
-    folder = out / "mount"
-    folder.mkdir(exist_ok=True)
-    return _mount(folder, "64k") and not _umount(folder)
+    folder = out / f"mount{os.getpid()}"
+    folder.mkdir()
+    try:
+        return _mount(folder, "64k") and not _umount(folder)
+    finally:
+        folder.rmdir()
 
 
 def full_disk(reference: Reference, number: int, draw: random.Random) -> Trial:
@@ -21,20 +26,23 @@ def full_disk(reference: Reference, number: int, draw: random.Random) -> Trial:
     stage = reference.stages[number % len(reference.stages)]
     before, after = (_kilobytes(x) for x in (reference.before(stage), reference.folder))
     room = before + 64 + int(draw.uniform(0, 0.8) * max(after - before, 64))
-    folder = reference.out / "mount"
+    folder = reference.out / f"mount{number}"
+    folder.mkdir(exist_ok=True)
+    _umount(folder)  # of a trial that was cut off
     _mount(folder, f"{room}k")
     try:
         run = Path(shutil.copytree(reference.before(stage), folder / "run"))
-        code, said = to_the_end(stage, run, reference.out)
+        code, said = to_the_end(stage, run)
         harm = f"{stage}: {room} kB, exit code {code}"
         if "Traceback" in said:
-            return Trial("full disk", harm, Outcome.CRASHED, said[-500:])
+            return Trial(harm, Outcome.CRASHED, said[-500:])
         subprocess.run(["mount", "-o", "remount,size=1g", str(folder)], check=True)
-        code, more = to_the_end(stage, run, reference.out)
+        code, more = to_the_end(stage, run)
         outcome = Outcome.LOST if code else judge(reference.expected[stage], run, more)
-        return Trial("full disk", harm, outcome, (said + more)[-500:])
+        return Trial(harm, outcome, (said + more)[-500:])
     finally:
         _umount(folder)
+        folder.rmdir()
 
 
 def _mount(folder: Path, size: str) -> bool:

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -37,14 +34,14 @@ GOOD = {Outcome.SAME, Outcome.TOLD, Outcome.REFUSED}
 
 
 class Trial(NamedTuple):
-    kind: str  # of harm
     harm: str  # what was done
     outcome: Outcome
     said: str  # the last lines of the program
+    kills: int = 0  # signals that met a program at work
 
 
 def command(stage: str, folder: Path) -> list[str]:
-    """A stage of the run directory `folder`."""
+    """The words of a stage of the run directory `folder`."""
     config, run = f"--config={CONFIG}", f"--workdir={folder}"
     words = {
         "prepare": ["tools/prepare_corpus.py", config, f"--out={folder / 'data'}"],
@@ -56,32 +53,7 @@ def command(stage: str, folder: Path) -> list[str]:
         "evaluate": ["eval.py", run, f"--task={EVALUATED}", "--again"],
     }
     program, *flags = words[stage]
-    return [sys.executable, str(ROOT / program), *flags]
-
-
-def environment(out: Path) -> dict[str, str]:
-    """Compiled programs are kept, so that a trial is quick."""
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(out / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    return {**os.environ, **cache, "JAX_PLATFORMS": "cpu"}
-
-
-def start(stage: str, folder: Path, out: Path) -> subprocess.Popen[str]:
-    call = command(stage, folder)
-    return subprocess.Popen(
-        call, cwd=ROOT, env=environment(out), text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def to_the_end(stage: str, folder: Path, out: Path) -> tuple[int, str]:
-    """(exit code, what was said on stderr) of a stage."""
-    process = start(stage, folder, out)
-    _, errors = process.communicate()
-    return process.returncode, errors
+    return [str(ROOT / program), *flags]
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -107,15 +79,15 @@ def _read(path: Path, name: str) -> Any:
         return f"damaged: {error}"
 
 
-def _state(folder: Path) -> tuple[int, dict[str, str]]:
-    """(step, digest of every leaf) of the newest state, its content verified."""
+def _state(folder: Path) -> list[Any]:
+    """[step, digest of every leaf] of the newest state, its content verified."""
     from xl_jax.devices.mesh import one_device
     from xl_jax.runs import run_directory
     from xl_jax.runs.checkpoint import leaf_digests
 
     found = run_directory.restore(run_directory.load(folder), one_device())
     assert found is not None
-    return found[0], leaf_digests(found[1])
+    return [found[0], leaf_digests(found[1])]
 
 
 def judge(expected: Mapping[str, Any], folder: Path, said: str) -> Outcome:

@@ -29,6 +29,7 @@ from xl_jax.finetune.buckets import (
     steps_of,
     widened,
 )
+from xl_jax.finetune.device_rows import Batch, Data, device_data, gather, host_data
 from xl_jax.finetune.language_view import View
 from xl_jax.finetune.model import NEW, Leaves, Tuned, init_new, unflatten
 from xl_jax.rng import Purpose, key
@@ -37,26 +38,10 @@ from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
 from xl_jax.runs.tracker import Tracker
 from xl_jax.tasks.rows import Rows
 from xl_jax.tasks.task import Item, Task
-from xl_jax.tokens.special import PAD
+from xl_jax.training.compiled_step import check_fits, memory
 
 POSITIONS = 8192  # of a batch in evaluation
 SAVE_SECONDS = 60  # between saves of a setting's progress
-
-
-class Data(NamedTuple):
-    """A data set on the device: the arrays of `Rows`."""
-
-    tokens: Any
-    starts: Any
-    first_pieces: Any
-    word_starts: Any
-    labels: dict[str, Any]
-
-
-class Batch(NamedTuple):
-    tokens: Any  # [rows, windows, length]
-    first_pieces: Any  # [rows, words], -1 beyond a row's words
-    labels: dict[str, Any]  # [rows, words]
 
 
 class State(NamedTuple):
@@ -84,32 +69,6 @@ class Progress(NamedTuple):
     best_epoch: Any
 
 
-def device_data(rows: Rows) -> Data:
-    return jax.device_put(
-        Data(rows.tokens, rows.starts, rows.first_pieces, rows.word_starts, rows.labels)
-    )
-
-
-def gather(data: Data, items: Any, bucket: Bucket) -> Batch:
-    """The rows of `items` [rows] (-1: an empty row), padded to the bucket's shape. NumPy for NumPy
-    arrays, traceable for JAX's."""
-    xp = data.tokens.__array_namespace__()
-
-    def take(flat: Any, starts: Any, width: int, padding: int) -> Any:
-        item = xp.maximum(items, 0)
-        at = starts[item][:, None] + xp.arange(width)[None]
-        inside = (at < starts[item + 1][:, None]) & (items >= 0)[:, None]
-        return xp.where(inside, flat[xp.minimum(at, len(flat) - 1)], padding)
-
-    tokens = take(data.tokens, data.starts, bucket.size, PAD)
-    words = partial(take, starts=data.word_starts, width=bucket.words, padding=-1)
-    return Batch(
-        tokens.reshape(len(items), bucket.windows, bucket.length),
-        words(data.first_pieces),
-        {name: words(flat) for name, flat in data.labels.items()},
-    )
-
-
 class Tuner:
     """The compiled parts of fine-tuning, one for all settings of a batch size."""
 
@@ -135,6 +94,45 @@ class Tuner:
         self._run_one = jax.jit(self._run, donate_argnums=0)
         self._run_several = jax.jit(jax.vmap(self._run, in_axes=axes), donate_argnums=0)
         self._outputs = jax.jit(_outputs, static_argnums=0)
+        self._compiled: dict[int, Any] = {}  # by number of settings
+
+    def compile(self, settings: int, tuned: Leaves, frozen: Leaves) -> None:
+        """Compiles the program of so many settings at once, as `run` will call it.
+
+        Raises:
+          InputError: it needs more memory than there is; before anything of that size is made.
+        """
+        if settings in self._compiled:
+            return
+
+        def number(kind: Any, *shape: int) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(shape, kind)
+
+        state: Any = jax.eval_shape(self.start, tuned)
+        hyper = Hyper(number(np.float32), number(np.float32), number(np.int32))
+        steps = self.steps_per_call
+        plan = Plan._make((number(np.int32, steps, self.batch), number(np.int32, steps)))
+        program = self._run_one
+        if settings > 1:
+            program = self._run_several
+            state, hyper = jax.tree.map(
+                lambda x: number(x.dtype, settings, *x.shape), (state, hyper)
+            )
+        made = program.lower(state, frozen, self.data, plan, hyper).compile()
+        t = self.tuning
+        named = {"batch": self.batch, "length": t.length, "parallel": t.parallel}
+        named |= {"epoch_size": t.epoch_size}
+        remedy = f"make {' or '.join(f'tune.{k} = {v}' for k, v in named.items() if v)} smaller"
+        check_fits("fine-tuning", memory(made), jax.local_devices()[:1], remedy)
+        self._compiled[settings] = made
+
+    def compile_answers(self, leaves: Leaves, rows: Rows) -> None:
+        """Runs one batch of every shape that `answers` will have."""
+        buckets = widened(self.buckets, rows)
+        batches = in_batches(bucket_of(rows, buckets), buckets, POSITIONS)
+        for b, items in {b: items for b, items in batches}.items():
+            batch = gather(host_data(rows), items, buckets[b])
+            self._outputs(self.module, leaves, batch.tokens, batch.first_pieces, None)
 
     def start(self, leaves: Leaves) -> State:
         """The state before the first step; `leaves` are those that are tuned."""
@@ -156,12 +154,14 @@ class Tuner:
     ) -> tuple[list[State], np.ndarray]:
         """(states after the plan's batches, mean loss of each state's batches)."""
         if len(states) == 1:
-            state, loss = self._run_one(states[0], frozen, self.data, plan, hypers[0])
+            run = self._compiled.get(1, self._run_one)
+            state, loss = run(states[0], frozen, self.data, plan, hypers[0])
             return [state], np.asarray(loss)[None]
         stacked, hyper = (
             jax.tree.map(lambda *x: jnp.stack(x), *trees) for trees in (states, hypers)
         )
-        state, loss = self._run_several(stacked, frozen, self.data, plan, hyper)
+        run = self._compiled.get(len(states), self._run_several)
+        state, loss = run(stacked, frozen, self.data, plan, hyper)
         parts = [jax.tree.map(itemgetter(i), state) for i in range(len(states))]
         return parts, np.asarray(loss)
 
@@ -176,7 +176,7 @@ class Tuner:
         if view is not None:
             size = leaves["embed/token"].shape[0]
             module, affine = module.clone(vocab_size=size), view.affine
-        data = Data(rows.tokens, rows.starts, rows.first_pieces, rows.word_starts, rows.labels)
+        data = host_data(rows)
         pending, buckets = [], widened(self.buckets, rows)
         for b, items in in_batches(bucket_of(rows, buckets), buckets, POSITIONS):
             batch = gather(data, items, buckets[b])
@@ -356,6 +356,8 @@ def fit_all(
     step, calls, saved = int(fits[0].state.step), 0, time.monotonic()
     names = [fit.setting.name for fit in fits]
     tracker.advance(tracker.n + step * tuner.batch * len(fits))
+    tuner.compile(len(fits), fits[0].state.leaves, frozen)
+    tuner.compile_answers({**frozen, **fits[0].state.leaves}, dev_rows)
     with CtrlC() as ctrl_c:
         while step < tuner.steps:
             plan = tuner.plan(step, fits[0].setting.seed)

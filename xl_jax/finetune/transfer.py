@@ -82,7 +82,8 @@ class Transfer:
         """Trains and scores what is not there yet, and writes eval/TASK.json.
 
         Raises:
-          InputError: another process fine-tunes this run on this task.
+          InputError: another process fine-tunes this run on this task; it needs more memory than
+            there is.
           Interrupted: on Ctrl-C or SIGTERM, after saving.
           FloatingPointError: a loss is not finite.
         """
@@ -147,8 +148,10 @@ class Transfer:
         t = self.tuning
         n = len(self.data.train.items)
         examples = t.epochs * sum(s.batch * steps_of(n, s.batch, t.epoch_size) for s in settings)
+        each = groups(settings, t.parallel)
+        self._check_memory(max(each, key=lambda group: len(group) * group[0].batch))
         with Tracker(self.folder, 0, examples, unit="example") as tracker:
-            for group in groups(settings, t.parallel):
+            for group in each:
                 source = self.views(group[0].encoder)[t.source]
                 tuner, start = self.tuner(group[0].batch), self._pretrained(source)
                 fits = [Fit(tuner, s, start, self.folder_of(s), tracker.say) for s in group]
@@ -157,6 +160,14 @@ class Transfer:
                 fit_all(tuner, fits, frozen, self.data.dev.items, self.data.dev.rows, tracker)
                 for fit in fits:
                     self._finish(fit, tracker)
+
+    def _check_memory(self, group: Sequence[Setting]) -> None:
+        """Raises InputError: these settings, trained at once, need more memory than there is."""
+        source = self.views(group[0].encoder)[self.tuning.source]
+        start = self._pretrained(source)
+        frozen = {p: x for p, x in source.leaves.items() if p not in start}
+        tuner = self.tuner(group[0].batch)
+        tuner.compile(len(group), tuner.leaves(start, group[0].seed), frozen)
 
     def _finish(self, fit: Fit, tracker: Tracker) -> None:
         folder = self.folder_of(fit.setting)

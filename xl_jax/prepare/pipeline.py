@@ -62,7 +62,6 @@ def prepare(
       InputError: a bad corpus, an empty one, one smaller than a window, an impossible vocabulary; a
         damaged file whose text is not there or has changed.
       RuntimeError: the disk is full, a process was killed; the same call goes on from there.
-      KeyboardInterrupt: the same, for Ctrl-C and SIGTERM.
     """
     corpus = folder_of(config, folder)
     if not corpus.exists():
@@ -123,7 +122,7 @@ def _exclusively(
     corpus.parent.mkdir(parents=True, exist_ok=True)
     lock, progress = corpus.with_name(f".{corpus.name}.lock"), corpus.with_name(f".{corpus.name}")
     with (
-        workers.told_why_stopped(corpus.parent),
+        workers.told_when_full(corpus.parent),
         workers.Processes() as processes,
         workers.alone(lock, progress, f"prepares {corpus}", log),
     ):

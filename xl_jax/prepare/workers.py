@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
-from xl_jax.errors import Stopped
+from xl_jax import stopping
 from xl_jax.file_names import file_name
 from xl_jax.json_files import read_json, write_json
 
@@ -130,7 +130,8 @@ def _processes(n: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")  # JAX's threads survive no fork
     pool = ProcessPoolExecutor(n, context, initializer=_begin)
     try:
-        yield pool
+        with stopping.raised():
+            yield pool
     except KeyboardInterrupt:
         for process in list(pool._processes.values()):  # kill_workers() from Python 3.14 on
             process.kill()
@@ -222,22 +223,20 @@ def _last_change(folder: Path) -> float:
 
 
 @contextmanager
-def told_why_stopped(folder: Path) -> Iterator[None]:
-    """Says in one line that work which was stopped from outside goes on later.
+def told_when_full(folder: Path) -> Iterator[None]:
+    """Says in one line that work which the disk stopped goes on later.
 
     Raises:
       RuntimeError: the disk is full.
-      Stopped: Ctrl-C or SIGTERM.
     """
-    kept = "the parts that are done are kept, the same command continues"
     try:
         yield
-    except KeyboardInterrupt as stop:
-        raise Stopped(f"stopped: {folder}: {kept}", getattr(stop, "code", 130)) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            text = f"{folder}: the disk is full; {kept} when there is room"
-            raise RuntimeError(text) from error
+            raise RuntimeError(
+                f"{folder}: the disk is full; the parts that are done are kept, the same command "
+                "continues when there is room"
+            ) from error
         raise
 
 

@@ -26,7 +26,13 @@ class Heldout:
 
     def __init__(self, run: Run, most_rows: int = WHILE_TRAINING, mesh: Mesh | None = None):
         self.run, self.most_rows = run, most_rows
-        self.losses = make_heldout(run.model, mesh)
+        self.losses: Any = make_heldout(run.model, mesh)
+
+    def compile(self, params: Any) -> None:
+        """Before training, so that no signal has to wait for it. `params`: shapes are enough."""
+        tokens = jax.ShapeDtypeStruct((ROWS, self.run.config.data.length), jnp.int32)
+        example = (params, tokens, jnp.int32(0), key(0, Purpose.HELDOUT_MASKING))
+        self.losses = self.losses.lower(*example).compile()
 
     @property
     def languages(self) -> list[str]:

@@ -22,7 +22,7 @@ from xl_jax.pretrain.profile import Profile
 from xl_jax.pretrain.speed import Speed
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
-from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite, heard_at_once
+from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
 from xl_jax.runs.run_directory import Run, first_state
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
@@ -84,8 +84,10 @@ def _train(
     """The rest of the run after the step that was found."""
     config, k = run.config, run.config.steps_per_call
     check_room(run, mesh)
-    with heard_at_once(), announced("compiling the training step", log):
+    heldout = Heldout(run, mesh=mesh)
+    with announced("compiling", log):
         train_step = compile_step(run.model, mesh)
+        heldout.compile(state_shapes(run.model, mesh).params)
     needs = memory(train_step)
     check_memory(run.model, mesh, needs)
     log(summary(run.model, mesh, needs))
@@ -96,7 +98,7 @@ def _train(
     if best:
         best.discard_damaged(state)
 
-    heldout, speed = Heldout(run, mesh=mesh), Speed(run.model, mesh)
+    speed = Speed(run.model, mesh)
     since_log: list[dict[str, jax.Array]] = []
     stop = False
     with (
@@ -110,7 +112,7 @@ def _train(
             step += k
             since_log.append(metrics)
             done = step == config.steps
-            stop = ctrl_c.stops(step // k) and not done
+            stop = ctrl_c.stops(step // k)
 
             if done or step % config.log_every == 0:
                 values = summarise(config.languages, jax.device_get(since_log), run.model.parts[0])
@@ -137,7 +139,7 @@ def _train(
     checkpoints.wait()
     if best:
         best.close()
-    if stop:
+    if stop or ctrl_c.pressed:
         text = f"stopped at step {step:,}, saved; the same command continues"
         raise Interrupted(text, 0 if ctrl_c.terminated else 130)
     return state

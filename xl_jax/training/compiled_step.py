@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -60,19 +61,26 @@ def memory(compiled: jax.stages.Compiled) -> Memory | None:
 
 
 def check_memory(model: SharedModel, mesh: Mesh, needs: Memory | None) -> None:
-    """Raises InputError: the step needs more memory than its devices have. Devices of a CPU share
-    the machine's."""
-    device = mesh.local_devices[0]
-    there = memory_of(device)
+    """Raises InputError: the step needs more memory than its devices have."""
+    b = model.config.batch
+    remedy = (
+        f"make batch.rows = {b.rows}, batch.slots = {b.slots} or data.length = "
+        f"{model.config.data.length} smaller, or batch.accum or mesh larger"
+    )
+    check_fits("a step", needs, mesh.local_devices, remedy)
+
+
+def check_fits(what: str, needs: Memory | None, devices: Sequence[Any], remedy: str) -> None:
+    """Raises InputError: a program needs more memory than its devices have, each `needs`. Devices
+    of a CPU share the machine's."""
+    there = memory_of(devices[0])
     if needs is None or there is None:
         return
-    total = needs.total * (len(mesh.local_devices) if device.platform == "cpu" else 1)
+    total = needs.total * (len(devices) if devices[0].platform == "cpu" else 1)
     if total > there:
-        b = model.config.batch
+        kind = devices[0].device_kind
         raise InputError(
-            f"a step needs {_gib(total)} of memory and {device.device_kind} has {_gib(there)}: "
-            f"make batch.rows = {b.rows}, batch.slots = {b.slots} or data.length = "
-            f"{model.config.data.length} smaller, or batch.accum or mesh larger"
+            f"{what} needs {_gib(total)} of memory and {kind} has {_gib(there)}: {remedy}"
         )
 
 
