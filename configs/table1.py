@@ -32,24 +32,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xl_jax.errors import InputError, unknown
+from xl_jax.studies.published import LANGUAGES, SOURCE, TABLE1, TASKS
 from xl_jax.studies.study import Expected, Study
-
-SOURCE = "Conneau et al. 2020, Table 1"
-LANGUAGES = ("fr", "ru", "zh")
-TASKS = {"nli": "accuracy", "ner": "f1", "parsing": "las"}
-# Percent: XNLI of fr, ru, zh; NER; LAS.
-PAPER = {
-    "default": ((73.6, 68.7, 68.3), (79.8, 60.9, 63.6), (73.2, 56.6, 28.8)),
-    "wiki_cc": ((74.2, 65.8, 66.5), (74.0, 49.6, 61.9), (71.3, 54.8, 25.2)),
-    "no_anchors": ((72.1, 67.5, 67.7), (74.0, 57.9, 65.0), (72.3, 56.2, 27.4)),
-    "default_anchors": ((74.0, 68.1, 68.9), (76.8, 56.3, 61.2), (73.0, 57.0, 28.3)),
-    "extra_anchors": ((74.0, 69.8, 72.1), (76.1, 59.7, 66.8), (73.3, 56.9, 29.2)),
-    "sep_emb": ((72.7, 63.6, 60.8), (75.5, 57.5, 59.0), (71.7, 54.0, 27.5)),
-    "sep_l1_3": ((72.4, 65.0, 63.1), (74.0, 53.3, 60.8), (69.7, 54.1, 26.4)),
-    "sep_l1_6": ((61.9, 43.6, 37.4), (61.2, 23.7, 3.1), (61.7, 31.6, 12.0)),
-    "sep_emb_l1_3": ((69.2, 61.7, 56.4), (73.8, 46.8, 53.5), (68.2, 53.6, 23.9)),
-    "sep_emb_l1_6": ((51.6, 35.8, 34.4), (56.5, 5.4, 1.0), (50.9, 6.4, 1.5)),
-}
 
 # tiny: flags, and the paper's row that it stands for.
 ANCHORS = "--config.corpora.twin=twin:en#shift=0.7"  # 30 % of the pieces keep their row
@@ -135,7 +119,7 @@ def real(size: str, pairs: str = "", files: str = "") -> Study:
     for pair, languages in chosen.items():
         if len(languages) != 2 or not all(languages):
             raise InputError(f"table1.py: {pair!r} is not two languages: en-fr")
-    papers = dict(zip(rows, PAPER, strict=False))  # in its order; all_private has no figures
+    papers = dict(zip(rows, TABLE1, strict=False))  # in its order; all_private has no figures
     return Study(
         title=f"Table 1, {size}",
         config=f"{c['config']}:{','.join(next(iter(chosen.values())))}",
@@ -234,7 +218,7 @@ def means(rows: Mapping[str, str]) -> list[Expected]:
     return [
         Expected(row, "", task, metric, round(sum(figures) / 300, 4), f"{SOURCE}, mean of 3 pairs")
         for row, paper in rows.items()
-        for (task, metric), figures in zip(TASKS.items(), PAPER[paper], strict=True)
+        for (task, metric), figures in zip(TASKS.items(), TABLE1[paper], strict=True)
     ]
 
 
@@ -243,7 +227,7 @@ def by_pair(rows: Mapping[str, str], pairs: Iterable[str]) -> list[Expected]:
     return [
         Expected(row, pair, task, metric, round(figure / 100, 4), SOURCE)
         for row, paper in rows.items()
-        for (task, metric), figures in zip(TASKS.items(), PAPER[paper], strict=True)
+        for (task, metric), figures in zip(TASKS.items(), TABLE1[paper], strict=True)
         for language, figure in zip(LANGUAGES, figures, strict=True)
         for pair in pairs
         if pair == f"en-{language}"
