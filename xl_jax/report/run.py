@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xl_jax.analysis.record import Record
-from xl_jax.report import figures, tables
+from xl_jax.report import figures, style, tables
 
 
 def show(records: Sequence[Record], title: str, figure: Path, details: bool = False) -> None:
@@ -20,5 +20,5 @@ def show(records: Sequence[Record], title: str, figure: Path, details: bool = Fa
     for text in filter(None, texts):
         print(f"\n{text}")
     if tables.layers(records):
-        figures.save(figures.by_layer(records, title), figure)
+        style.save(figures.by_layer(records, title), figure)
         print(f"\nfigure: {figure}")

@@ -1,33 +1,18 @@
 """Records to tables of plain text."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from xl_jax.analysis.record import Record
 from xl_jax.errors import printable
+from xl_jax.report import metrics
+from xl_jax.report.metrics import Shown
 
-NAMES = {
-    "sentence_retrieval": "sentence retrieval, P@1 %",
-    "word_translation": "word translation, P@1 %",
-    "cka": "linear CKA of sentences, x100",
-    "cka_debiased": "debiased linear CKA of sentences, x100",
-    "anc": "average neuron-wise correlation of sentences, x100",
-    "procrustes_similarity": "Procrustes similarity of sentences, x100",
-    "dictionary_induction": "dictionary induction, P@1 %",
-    "word_alignment": "word alignment, F1 %",
-    "twins_retrieval": "sentence retrieval, both ways, P@1 %",
-    "twins_translation": "word translation, both ways, P@1 %",
-    "linear_probe": "linear probe, %",
-    "word_translation_different": "word translation, words spelled differently, P@1 %",
-    "twins_translation_different": "word translation, both ways, renamed pieces, P@1 %",
-    "word_alignment_different": "word alignment, renamed tokens, F1 %",
-}
 KIND = ("vectors", "model", "centred", "map", "criterion", "spelling")  # tell rows apart
 MAPPED = {"procrustes": "mapped", "identity": "means aligned", "random": "random map"}
 
-COMPARED = {"word_translation": "word translation", "sentence_retrieval": "sentence retrieval"}
-AS_IS = {"model": "trained", "centred": False}
+BOTH_WAYS = ("word_translation", "sentence_retrieval")  # whose directions are one pair
 
 
 class Block(NamedTuple):
@@ -46,13 +31,6 @@ def mean(records: Iterable[Record], key: str = "value", **wanted: Any) -> float 
 
 def layers(records: Iterable[Record]) -> list[int]:
     return sorted({r.layer for r in records if r.layer is not None})
-
-
-def best_layer(records: Sequence[Record], metric: str, **wanted: Any) -> tuple[int, float]:
-    """(layer, mean over directions) where the metric is highest."""
-    found = [(mean(records, metric=metric, layer=n, **wanted), n) for n in layers(records)]
-    value, layer = max((v, -n) for v, n in found if v is not None)
-    return -layer, value
 
 
 def kind(record: Record) -> dict[str, Any]:
@@ -81,23 +59,24 @@ def label(record: Record) -> str:
 def blocks(records: Sequence[Record]) -> list[Block]:
     """A block for each metric and language pair."""
     found = []
-    for metric, title in NAMES.items():
-        here = [r for r in records if r.metric == metric and r.get("at", 1) == 1]
+    layered = [r for r in records if r.layer is not None and not r.get("kind")]
+    for metric in metrics.order(r.metric for r in layered):
+        here = [r for r in layered if r.metric == metric and r.get("at", 1) == 1]
         if not any(r.get("common", 1) for r in here):  # nothing was left out: it is there already
             continue
         pairs = {(r.source, r.target) for r in here}
-        if metric.removesuffix("_different") in COMPARED:  # both directions are one pair
+        if metric.removesuffix("_different") in BOTH_WAYS:
             pairs = {(a, b) for a, b in pairs if (b, a) not in pairs or a <= b}
         for source, target in sorted(pairs):
             block = [r for r in here if {r.source, r.target} == {source, target}]
             last = max(r.step or 0 for r in block)
             block = [r for r in block if (r.step or 0) in (0, last)]
             first = block[0]
-            notes = [f"{source}-{target}", f"{first.n:,} {first.data or 'sentences'}"]
-            name = title.replace("linear", "RBF") if first.get("kernel") == "rbf" else title
+            notes = [f"{source}-{target}"]
+            notes += [f"{first.n:,} {first.data or 'sentences'}"] if first.n is not None else []
             notes += ["debiased"] if first.get("debiased") else []
             notes += ["not centred"] if first.get("kernel_centred") is False else []
-            found.append(Block(name, ", ".join(notes), block))
+            found.append(Block(metrics.title(block), ", ".join(notes), block))
     return found
 
 
@@ -111,17 +90,19 @@ def by_layer(records: Sequence[Record], intervals: bool = False) -> str:
     tables = []
     for title, notes, block in blocks(records):
         columns = layers(block)
+        shown = metrics.shown(block[0].metric, [r.value for r in block])
         rows = [[f"{title} ({notes})", *(f"layer {n}" for n in columns)]]
         for first in kinds(block):
             name = label(first)
             if first.get("coverage") is not None:
                 name += f" ({first.n:,} words, {percent(first.get('coverage'))} % covered)"
-            cells = [_cell(block, layer=n, **kind(first)) for n in columns]
+            cells = [_cell(shown, block, layer=n, **kind(first)) for n in columns]
             rows.append([f"  {name}", *cells])
             if intervals:
-                rows.append(["    95 %", *(_span(block, layer=n, **kind(first)) for n in columns)])
+                spans = (_span(shown, block, layer=n, **kind(first)) for n in columns)
+                rows.append(["    95 %", *spans])
         chance = [mean(block, "chance", layer=n, model="trained") for n in columns]
-        rows.append(["  chance", *(percent(v) for v in chance)])
+        rows.append(["  chance", *map(shown.text, chance)])
         if block[0].get("kernel_centred") is False:
             rows.append(
                 ["  beware: without centring unrelated spaces with an offset come near 100"]
@@ -131,14 +112,14 @@ def by_layer(records: Sequence[Record], intervals: bool = False) -> str:
     return "\n\n".join(tables)
 
 
-def _cell(block: Sequence[Record], **wanted: Any) -> str:
+def _cell(shown: Shown, block: Sequence[Record], **wanted: Any) -> str:
     sd = mean(block, "sd", **wanted)
-    return percent(mean(block, **wanted)) + (f" ({100 * sd:.1f})" if sd is not None else "")
+    return shown.text(mean(block, **wanted)) + (f" ({shown.text(sd)})" if sd is not None else "")
 
 
-def _span(block: Sequence[Record], **wanted: Any) -> str:
+def _span(shown: Shown, block: Sequence[Record], **wanted: Any) -> str:
     low, high = (mean(block, end, **wanted) for end in ("low", "high"))
-    return "" if low is None else f"{percent(low)}-{percent(high)}"
+    return "" if low is None else f"{shown.text(low)}-{shown.text(high)}"
 
 
 def at_best_layer(records: Sequence[Record]) -> str:
@@ -146,17 +127,19 @@ def at_best_layer(records: Sequence[Record]) -> str:
     interval takes that into account."""
     best = [r for r in records if r.metric == "best_layer" and r.get("at", 1) == 1]
     rows = [["best layer, chosen on the test items", "layer", "value", "95 % interval", "chance"]]
-    for metric, title in NAMES.items():
+    for metric in metrics.order(r.get("of", "") for r in best):
         here = [r for r in best if r.get("of") == metric and r.get("common", 1)]
         for pair in dict.fromkeys(frozenset((r.source, r.target)) for r in here):
             block = [r for r in here if frozenset((r.source, r.target)) == pair]
-            rows.append([f"{title} ({block[0].n:,} {block[0].data})", "", "", "", ""])
+            shown = metrics.shown(metric, [r.value for r in block])
+            rows.append([f"{shown.title} ({block[0].n:,} {block[0].data})", "", "", "", ""])
             for r in block:
                 name = f"  {r.source} to {r.target}, {label(r)}"
                 if r.get("chosen_on", "test items") != "test items":
                     name += f", chosen on {r.get('chosen_on')}"
-                span = f"{percent(r.low)} to {percent(r.high)}"
-                rows.append([name, str(r.layer), percent(r.value), span, percent(r.chance)])
+                span = f"{shown.text(r.low)} to {shown.text(r.high)}"
+                chance = shown.text(r.chance)
+                rows.append([name, str(r.layer), shown.text(r.value), span, chance])
     return aligned(rows) if len(rows) > 1 else ""
 
 
@@ -207,29 +190,6 @@ def of_layers(record: Record) -> str:
     if record.has(layers="all"):
         return "all layers"
     return f"layers {' and '.join(map(str, record.get('of_layers', ['0', 'two thirds up'])))}"
-
-
-def compare(runs: Mapping[str, Sequence[Sequence[Record]]]) -> str:
-    """A row a setting: mean (standard deviation over seeds) at the best layer of each metric and
-    run, chosen on its test items; then the untrained model and chance. `runs`: setting -> records
-    by seed."""
-    rows = [["best layer on the test items, P@1 %", *(COMPARED.values()), "seeds"]]
-    for name, seeds in runs.items():
-        cells = [_over_seeds([best_layer(r, m, **AS_IS)[1] for r in seeds]) for m in COMPARED]
-        rows.append([f"  {name}", *cells, str(len(seeds))])
-    everything = [records for seeds in runs.values() for records in seeds]
-    untrained = {**AS_IS, "model": "untrained"}
-    cells = [_over_seeds([best_layer(r, m, **untrained)[1] for r in everything]) for m in COMPARED]
-    rows.append(["  untrained", *cells, str(len(everything))])
-    chance = [mean(sum(map(list, everything), []), "chance", metric=m) for m in COMPARED]
-    rows.append(["  chance", *(percent(c) for c in chance), ""])
-    return aligned(rows)
-
-
-def _over_seeds(values: Sequence[float]) -> str:
-    """Mean (standard deviation); of a single seed its value alone."""
-    spread = f" ({100 * statistics.stdev(values):.1f})" if len(values) > 1 else ""
-    return percent(statistics.fmean(values)) + spread
 
 
 def perplexities(records: Sequence[Record]) -> str:

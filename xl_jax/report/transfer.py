@@ -9,17 +9,10 @@ from matplotlib.figure import Figure
 
 from xl_jax.analysis.record import Record
 from xl_jax.errors import printable
-from xl_jax.report import figures
+from xl_jax.report import metrics, style
+from xl_jax.report.figures import finish
+from xl_jax.report.plots.lines import Line, plot
 from xl_jax.report.tables import MAPPED, aligned, layers, percent
-
-SHOWN = {
-    "accuracy": "accuracy",
-    "f1": "span F1",
-    "uas": "UAS",
-    "las": "LAS",
-    "uas_official": "UAS official",
-    "las_official": "LAS official",
-}
 
 
 def show(records: Sequence[Record], metric: str) -> None:
@@ -37,18 +30,18 @@ def show_mapped(records: Sequence[Record], figure: Path) -> None:
 def results(records: Sequence[Record]) -> str:
     """A row a language and encoder: the mean of the best settings, see `spread`."""
     rows = [r for r in records if r.has(kind="result")]
-    metrics = [m for m in SHOWN if any(r.metric == m for r in rows)]
+    names = metrics.order(r.metric for r in rows)
     beside = [k for k in ("chance", "majority") if any(r.get(k) is not None for r in rows)]
     first = rows[0]
     best = len(first.get("best")) // first.get("seeds")
     title = (
         f"trained on {first.source}, mean of the best {best} of {first.get('settings')} settings"
     )
-    table = [[f"{title}, %", *(SHOWN[m] for m in metrics), *beside, "items"]]
+    table = [[f"{title}, %", *(metrics.shown(m).short for m in names), *beside, "items"]]
     for model, target in dict.fromkeys((r.model, r.target) for r in rows):
         mine = {r.metric: r for r in rows if r.has(model=model, target=target)}
-        one = mine[metrics[0]]
-        cells = [spread(mine[m]) for m in metrics]
+        one = mine[names[0]]
+        cells = [spread(mine[m]) for m in names]
         name = f"  {target}" + ("" if model == "trained" else f", {model} encoder")
         table.append([name, *cells, *(percent(one.get(k)) for k in beside), f"{one.n:,}"])
     return aligned(table)
@@ -99,8 +92,8 @@ def by_layer(records: Sequence[Record]) -> str:
     """A table a metric."""
     columns = layers(records)
     tables = []
-    for metric, title in SHOWN.items():
-        rows = [[f"{title} %, through layer", *map(str, columns)]]
+    for metric in metrics.order(r.metric for r in records):
+        rows = [[f"{metrics.shown(metric).short} %, through layer", *map(str, columns)]]
         for name, by in lines(records, metric).items():
             rows.append([f"  {name}", *(spread(by[n]) if n in by else "" for n in columns)])
         if len(rows) > 1:
@@ -108,26 +101,26 @@ def by_layer(records: Sequence[Record]) -> str:
     return "\n\n".join(tables)
 
 
+@style.applied()
 def draw(records: Sequence[Record], path: Path) -> None:
     """A panel a metric."""
-    metrics = [m for m in SHOWN if lines(records, m)]
-    figure = Figure(figsize=(4.6 * len(metrics), 4))
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axis, metric in zip(axes, metrics, strict=True):
+    names = [m for m in metrics.order(r.metric for r in records) if lines(records, m)]
+    figure = Figure(figsize=(4.2 * len(names), 4))
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    for axis, metric in zip(axes, names, strict=True):
         for number, (name, by) in enumerate(lines(records, metric).items()):
-            colour = figures.CYCLE[number % len(figures.CYCLE)]
-            marker = figures.MARKERS[number % len(figures.MARKERS)]
-            values = [100 * r.value for r in by.values()]
-            axis.plot(list(by), values, color=colour, marker=marker, label=printable(name))
+            line = Line(name, list(by), [100 * r.value for r in by.values()])
             if all(r.low is not None for r in by.values()):
                 low, high = ([100 * r.get(end) for r in by.values()] for end in ("low", "high"))
-                axis.fill_between(list(by), low, high, color=colour, alpha=0.12, linewidth=0)
+                line = line._replace(low=low, high=high)
+            colour, marker = (x[number % len(x)] for x in (style.CYCLE, style.MARKERS))
+            plot(axis, [line._replace(colour=colour, marker=marker)])
         shown = [r for r in records if r.metric == metric]
         one = next((r for r in shown if r.target != r.source), shown[0])
         notes = printable(f"{one.source} to {one.target}, {one.n:,} items")
-        axis.set_title(f"{SHOWN[metric]} %\n{notes}", fontsize=9)
+        axis.set_title(f"{metrics.shown(metric).title}\n{notes}")
         axis.set(xlabel="layer (0 = embeddings)")
         axis.set_xticks(layers(shown))
-        figures.finish(axis)
-    figures.lay_out(figure)
-    figures.save(figure, path)
+        finish(axis)
+    style.lay_out(figure)
+    style.save(figure, path)

@@ -1,0 +1,1 @@
+"""A document as HTML, Markdown, LaTeX and CSV; each escapes what it is given."""

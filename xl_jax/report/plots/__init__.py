@@ -1,0 +1,1 @@
+"""The kinds of drawings: dots, lines, heat maps, points."""

@@ -1,0 +1,1 @@
+"""The parts of a study's report, each from the same values."""
