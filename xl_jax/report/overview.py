@@ -5,7 +5,7 @@ from typing import Any
 
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.errors import printable
-from xl_jax.report import tables, transfer
+from xl_jax.report import metrics, tables, transfer
 
 # As they are, not centred, not mapped; a record has those of the names that its metric knows.
 PLAIN: dict[str, Any] = {
@@ -53,7 +53,7 @@ def by_pair(records: Sequence[Record]) -> str:
         languages = sorted({x for pair in values for x in pair})
         if len(languages) < 3:
             continue
-        rows = [[f"{tables.NAMES[metric]}, best layer; from \\ to", *languages]]
+        rows = [[f"{metrics.shown(metric).title}, best layer; from \\ to", *languages]]
         for a in languages:
             rows.append([f"  {a}", *(tables.percent(values.get((a, b))) for b in languages)])
         found.append(tables.aligned(rows))
