@@ -3,9 +3,9 @@ common with English, and its words in the same, the inverted, or a random order.
 
     python tools/run_study.py --config=configs/anchors_order.py
 
-Everything is shared. 36 runs of 2 to 3 minutes of a core each. The share is of the pieces of the
-vocabulary, not of the running text. Without an order in common and without tokens in common nothing
-is left that ties the languages.
+Everything is shared. 36 runs of the size of `python train.py`, whose cost README tells. The share
+is of the pieces of the vocabulary, not of the running text. Without an order in common and without
+tokens in common nothing is left that ties the languages.
 
 Expected: with tokens in common, an inverted order costs little; without any, it is fatal
 (Deshpande et al. 2022, section 4: transliteration and inversion alone cost XNLI 2 and 3 points,

@@ -4,9 +4,9 @@
     python tools/run_study.py --config=configs/dufter.py:small
 
 SIZE: tiny is configs/tiny.py with their choices (parallel text, a softmax over both languages,
-random words of both), 2 to 3 minutes of a core a run; small is near their model (12 layers of width
-64), about a day of a core a run, not run yet. Text: docstrings in place of their New Testament, BPE
-in place of WordPiece.
+random words of both), minutes of a core a run; small is near their model (12 layers of width 64),
+hours of a core a run. What they cost on a machine: --dry_run . Not run yet. Text: docstrings in
+place of their New Testament, BPE in place of WordPiece.
 
 Rows: language-specific positions (lang-pos), private special tokens (shift-special), no random
 words in the masking (no-random), the copy's order inverted (inv-order), other sentences for each

@@ -1,6 +1,7 @@
 """What gives two languages one frame of reference, when the bottom of the model is private?
 
     python tools/run_study.py --config=configs/frame.py
+    python tools/run_study.py --config=configs/frame.py --dry_run     what it costs on this machine
 
 Private layer 1 with: starting values equal or different, 30 % of the tokens in common or none,
 positions shared or private. Then private embeddings: the token table alone (positions shared) or

@@ -1,12 +1,16 @@
 """Table 1 of the paper: which parameters the languages share, and what they have in common.
 
     python tools/run_study.py --config=configs/table1.py:tiny
+    python tools/run_study.py --config=configs/table1.py:tiny,ud/en_ewt-ud-{split}.conllu
     python tools/run_study.py --config=configs/table1.py:small_cpu
     python tools/run_study.py --config=configs/table1.py:small_cpu,en-fr+en-ru,'my/{language}/*.txt'
     python tools/run_study.py --config=configs/table1.py:small
     python tools/run_study.py --config=configs/table1.py:paper --executor=slurm ...
 
 SIZE[,PAIRS[,FILES]]: pairs are joined by +; FILES are text files in place of the size's own text.
+tiny[,TREEBANK]: with a treebank of English the languages' tags are measured, too: by a linear
+classifier, and by fine-tuning with the private parts frozen (the paper's way) and with the same
+leaves frozen in every row.
 
 size       model and text                                         cost of a run
 tiny       4 x 32, English docstrings and a twin, no download     3 to 4 minutes of a CPU core
@@ -99,9 +103,7 @@ SIZES = {
 def get_study(argument: str = "tiny") -> Study:
     size, *more = argument.split(",", 2)
     if size == "tiny":
-        if more:
-            raise InputError(f"table1.py:{argument}: tiny has no other pairs or text")
-        return tiny()
+        return tiny(",".join(more))
     if size not in SIZES:
         raise unknown("size of table1.py", size, ["tiny", *SIZES])
     return real(size, *more)
@@ -199,7 +201,20 @@ def evaluations(size: str, own_text: bool) -> dict[str, list[str]]:
     }
 
 
-def tiny() -> Study:
+def tiny(treebank: str = "") -> Study:
+    """English and its twin. The test items of a twin are its base's, renamed."""
+    files = {x: f"files:{treebank.replace('{split}', x)}" for x in ("train", "dev", "test")}
+    data = [
+        f"--data.train={files['train']}#take=3000",
+        f"--data.dev={files['dev']}",
+        f"--data.test=en={files['test']}",
+    ]
+    tune = ["--task=tagging", "--tune=configs/finetune_small.py", "--tune.seeds=0", *data]
+    tags = {
+        "linear_probe": ["--task=linear_probe", "--tune=configs/finetune_small.py", *data],
+        "tagging": tune,
+        "tagging_matched": [*tune, "--tune.freeze=sep_emb_l1_3"],
+    }
     return Study(
         title="Table 1 at four layers: English docstrings and their twin",
         config="configs/tiny.py",
@@ -208,6 +223,7 @@ def tiny() -> Study:
             for row, (flags, _) in TINY.items()
         },
         seeds=(0, 1, 2, 3, 4),
+        evaluations=tags if treebank else {},
         reference="default",
         expected=means({row: paper for row, (_, paper) in TINY.items() if paper}),
     )

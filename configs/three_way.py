@@ -8,7 +8,7 @@ which the first two share the embeddings and the lower half, the last two the up
 the first and the third meet only through the second; nothing shared. Every pair is measured by one
 command (eval.py --source=all), and shown as a matrix.
 
-Cost of a run on a core: 3 to 4 minutes; at small_cpu three quarters of an hour. Not run yet.
+Not run yet; what a run costs on a machine: --dry_run .
 Expected: no published figure.
 """
 

@@ -1,6 +1,7 @@
 """The studies of configs/: every size makes runs that can be trained, and the paper's figures are
 those of the paper."""
 
+import dataclasses
 import runpy
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +18,7 @@ from xl_jax.studies.study import load_study
 
 FILES = {  # file -> rows, pairs
     "table1.py:tiny": (14, 1),
+    "table1.py:tiny,ud/en_ewt-ud-{split}.conllu": (14, 1),
     "table1.py:small_cpu": (11, 1),
     "table1.py:small": (10, 3),
     "table1.py:paper": (10, 3),
@@ -36,11 +38,11 @@ TEMPLATES: dict[str, Any] = {}
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_row_makes_runs_of_its_own_with_a_mask_that_fits(name: str) -> None:
-    study = load_study(f"configs/{name}")
+    study = dataclasses.replace(load_study(f"configs/{name}"), seeds=(0,))
     rows, pairs = FILES[name]
     found = runs(study, Path("x"))
-    assert len(found) == rows * pairs * len(study.seeds)
-    for run in found[: rows * pairs]:  # of the first seed
+    assert len(found) == rows * pairs
+    for run in found:
         model = run.config.model
         paths = fingerprint([model.layers, model.norm, model.language_embedding])
         if paths not in TEMPLATES:
@@ -55,7 +57,6 @@ def test_every_row_makes_runs_of_its_own_with_a_mask_that_fits(name: str) -> Non
     ("name", "message"),
     [
         ("table1.py:huge", "unknown size of table1.py 'huge'.*paper, small, small_cpu, tiny"),
-        ("table1.py:tiny,en-fr", "tiny has no other pairs"),
         ("table1.py:small_cpu,en", "'en' is not two languages"),
         ("dufter.py:large", "unknown size"),
         ("monolingual.py:large", "unknown size"),

@@ -1,0 +1,45 @@
+"""`tools/run_study.py` from a study file to records, with the real commands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.text_toy import write_text
+from xl_jax.studies.study_folder import read_study
+
+CONFIG = """
+from xl_jax.config import *
+def get_config():
+    return to_config_dict(Config(
+        languages=("en", "twin"), corpora={{"en": "{text}", "twin": "twin:en"}},
+        steps=2, log_every=2, eval_every=2, checkpoint_every=2,
+        vocab=Vocab(mode="disjoint", size=40), data=Data(windows="line", length=12, heldout=0.1),
+        model=Model(layers=1, heads=1, width=8, ffn=8, positions=12, dropout=0.0,
+                    attention_dropout=0.0),
+        batch=Batch(slots=2, rows=2), optim=Optim(warmup=1), probe=EvalOptions(words=8)))
+"""
+STUDY = """
+from xl_jax.studies.study import Study
+STUDY = Study("A study", "{config}", {{"<b>": []}},
+              evaluations={{"rbf": ["--task=cka", "--probe.kernel=rbf", "--probe.layers=0"]}})
+"""
+
+
+@pytest.mark.slow
+def test_from_a_study_file_to_records(tmp_path: Path) -> None:
+    config, file, out = tmp_path / "config.py", tmp_path / "study.py", tmp_path / "out"
+    config.write_text(CONFIG.format(text=write_text(tmp_path / "a.txt", 300, 0)))
+    file.write_text(STUDY.format(config=config))
+    command = [sys.executable, "tools/run_study.py", f"--config={file}", f"--out={out}"]
+    ended = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[1], capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "1 of 1 done"), ended.stderr
+    (good,) = read_study(out).runs
+    assert good.run.state == "done" and good.damaged == []
+    assert good.run.made["rbf"] == [next(x for x in good.files if x.startswith("cka-"))]
+    assert {r.metric for r in good.records} >= {"sentence_retrieval", "cka", "perplexity"}
+    assert any((out / "compiled").iterdir()) and len(list((out / "data").iterdir())) >= 1
