@@ -63,7 +63,7 @@ TINY = {
 }
 
 
-# Real languages: joint vocabulary's size, private layers of the two depths, text, text of the other
+# Real languages: a joint vocabulary's size, private layers of the two depths, text of the other
 # domain, dictionary of the extra anchors, languages, seeds.
 PACK = ".data/pack_shared"
 SIZES = {
@@ -71,7 +71,6 @@ SIZES = {
         config="configs/bilingual_cpu.py",
         vocabulary=8000,
         depths=("l1", "l1_3"),
-        text=f"files:{PACK}/text/{{language}}/*.train.txt",
         other=f"files:{PACK}/text/{{target}}/novels.train.txt",
         dictionary=f"{PACK}/dict/{{source}}-{{target}}.0-5000.txt",
         pairs="en-fr",
@@ -81,7 +80,6 @@ SIZES = {
         config="configs/small.py",
         vocabulary=8000,
         depths=("l1_3", "l1_6"),
-        text="tfds:wiki40b/{language}",
         other="tfds:c4/multilingual:{target}",
         dictionary="dict/{source}-{target}.txt",
         pairs="en-fr+en-ru+en-zh",
@@ -91,7 +89,6 @@ SIZES = {
         config="configs/paper.py",
         vocabulary=80_000,
         depths=("l1_3", "l1_6"),
-        text="tfds:wikipedia/20230601.{language}",
         other="tfds:c4/multilingual:{target}",
         dictionary="dict/{source}-{target}.txt",
         pairs="en-fr+en-ru+en-zh",
@@ -112,7 +109,7 @@ def get_study(argument: str = "tiny") -> Study:
 def real(size: str, pairs: str = "", files: str = "") -> Study:
     """The ten rows on pairs of languages; at `small_cpu` also independent models."""
     c: Any = SIZES[size]
-    text = (files if ":" in files else f"files:{files}") if files else c["text"]
+    text = files if ":" in files else f"files:{files}"
     lower, higher = c["depths"]
     rows = real_rows(c["vocabulary"], lower, higher, c["other"], c["dictionary"])
     if size == "small_cpu":
@@ -129,7 +126,11 @@ def real(size: str, pairs: str = "", files: str = "") -> Study:
         pairs={
             pair: [
                 f"--config={c['config']}:{','.join(languages)}",
-                *(f"--config.corpora.{x}={text.replace('{language}', x)}" for x in languages),
+                *(
+                    f"--config.corpora.{x}={text.replace('{language}', x)}"
+                    for x in languages
+                    if files
+                ),
             ]
             for pair, languages in chosen.items()
         },

@@ -75,7 +75,7 @@ def test_the_rows_of_table_1() -> None:
     own, every = "--config.masking.pool=own", "--config.masking.pool=all"
     local, union = "--config.vocab.mode=local", "--config.vocab.mode=union"
     other = "--config.corpora.ru=tfds:c4/multilingual:ru"
-    assert {row: study.flags_of(row, "en-ru")[3:] for row in study.rows} == {
+    assert {row: study.flags_of(row, "en-ru")[1:] for row in study.rows} == {
         "default": (every,),
         "wiki_cc": (every, other, "--config.data.tokens=-1"),
         "no_anchors": ("--config.vocab.mode=disjoint", size, every),
