@@ -125,7 +125,7 @@ def test_a_study_is_done_once_and_study_json_tells_of_it(tmp_path: Path) -> None
     assert found.study.file == "configs/x.py:a" and found.study.versions["jax"]
     (private,) = found.of("private")
     assert (private.run.state, private.run.commit) == ("done", "1a2b3c4")
-    assert list(private.run.seconds) == ["train", "words"]
+    assert list(private.run.seconds) == ["train", "words"] and private.run.device == "1 cpu"
     assert private.run.config["sharing"] == "all_private"
     assert list(private.files) == ["perplexity", "retrieval", "translation"]
     assert private.stage_of("retrieval") == "train" and private.stage_of("translation") == "words"
@@ -164,8 +164,13 @@ def test_a_failed_run_is_tried_once_more_and_stops_nothing(tmp_path: Path) -> No
     }
     failed = study_folder.read(tmp_path).runs[1]
     assert (failed.state, failed.stage) == ("failed", "train") and "went wrong" in failed.error
-    assert "says something" in made.runs[1].log.read_text()
+    assert "devices: 1 cpu" in made.runs[1].log.read_text()
+    begun = read_json(made.runs[1].folder / "stages.json")["begun"]["train"]
+    write_json(
+        made.runs[1].folder / "stages.json", {"begun": {"train": begun | {"seconds": 100.0}}}
+    )
     assert do(runner(tmp_path, seeds=(0, 1))) == []  # the same command again tries it again
+    assert study_folder.read(tmp_path).runs[1].seconds["train"] >= 100
 
 
 @pytest.mark.parametrize("text", ["", '{"run": "x", "task": "translation", "rec', "[]"])
@@ -291,10 +296,30 @@ def test_cost_is_of_measured_steps(tmp_path: Path) -> None:
     )
     text = estimate(made, 2).splitlines()
     assert text[0] == (
-        "shared: 0 of 2 seeds done; a run: 4,000 steps x 30 ms = 2 min (measured in shared, seed 0)"
+        "shared: 0 of 2 seeds trained; a run: 4,000 steps x 30 ms = 2 min (measured in shared, "
+        "seed 0)"
     )
-    assert text[2] == "evaluation words: not measured yet a run"
+    assert text[2] == "evaluation words: 4 to do, not measured yet each"
     assert text[-1].startswith("4 of 4 runs to do, 2 at a time: at least 4 min")
+
+
+def test_cost_is_of_finished_runs_where_there_are_some(tmp_path: Path) -> None:
+    do(runner(tmp_path))
+    for run in runner(tmp_path).runs:
+        stages = read_json(run.folder / "stages.json")
+        stages["done"]["train"]["seconds"], stages["done"]["words"]["seconds"] = 600.0, 60.0
+        write_json(run.folder / "stages.json", stages)
+    more = {"words": ["--task=translation", "--probe.kernel=rbf"], "cka": ["--task=cka"]}
+    text = estimate(runner(tmp_path, seeds=(0, 1), evaluations=more), 2).splitlines()
+    assert text[0] == (
+        "shared: 1 of 2 seeds trained; a run: 4,000 steps, 10 min with start and measuring in runs "
+        "that are finished"
+    )
+    assert text[2:4] == [
+        "evaluation words: 2 to do, 60 s each",
+        "evaluation cka: 4 to do, not measured yet each",
+    ]
+    assert text[-1].startswith("4 of 4 runs to do, 2 at a time: at least 11 min")
 
 
 def state(**more: Any) -> RunState:

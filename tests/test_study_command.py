@@ -37,7 +37,7 @@ def test_from_a_study_file_to_records(tmp_path: Path) -> None:
         command,
         cwd=Path(__file__).parents[1], capture_output=True, text=True,
     )  # fmt: skip
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "1 of 1 done"), ended.stderr
+    assert (ended.returncode, ended.stdout.splitlines()[-2]) == (0, "1 of 1 done"), ended.stderr
     (good,) = read_study(out).runs
     assert good.run.state == "done" and good.damaged == []
     assert good.run.made["rbf"] == [next(x for x in good.files if x.startswith("cka-"))]

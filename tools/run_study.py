@@ -78,6 +78,7 @@ def main() -> None:
     print(progress.summary(list(runner.states.values())))
     for state in failed:
         print(printable(f"{name(state)} failed: {state.error}; log {progress.log(state)}"))
+    print(f"report: python tools/report.py --study={shlex.quote(str(out))}")
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(runner.runs)} runs failed")
 

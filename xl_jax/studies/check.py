@@ -85,16 +85,11 @@ def _tuned(task: str, flags: Sequence[str], given: set[str], config: Config) -> 
 
 
 def _filled(path: str, config: Config) -> Iterator[str]:
-    """The path for the languages that it has to be there for."""
+    """The path for the languages that it has to be there for: `{language}` is that of training,
+    since test data of others may be missing."""
     source, *targets = config.languages
-    if "{language}" in path:
-        targets, path = [source], path  # what a task is trained on; others may be left out
-    for target in targets or [source]:
-        values = {"{source}": source, "{target}": target, "{language}": source}
-        one = path
-        for name, value in values.items():
-            one = one.replace(name, value)
-        yield one
+    filled = path.replace("{language}", source).replace("{source}", source)
+    yield from dict.fromkeys(filled.replace("{target}", x) for x in targets or [source])
 
 
 def _check_there(flag: str, path: str) -> None:

@@ -36,44 +36,54 @@ class StepTime:
 
 
 def estimate(runner: Runner, parallel: int) -> str:
-    """A line a cell, then the sum."""
-    todo = runner.unfinished()
+    """A line a cell and an evaluation, then the sum."""
+    waiting = {x.id: [s.name for s in runner.works[x.id].waiting()] for x in runner.runs}
     times: dict[str, StepTime] = {}
-    for run in todo:
-        if (size := size_of(run.config)) not in times:
-            times[size] = measured(run, runner) or timed(run.config)
-    stages = {name: seconds_of(runner, name) for name in runner.study.evaluations}
-    after = seconds_of(runner, TRAIN)  # what a run's training takes with start and measuring
     total, lines, unknown = 0.0, [], False
-    cells = dict.fromkeys((run.row, run.pair) for run in runner.runs)
-    for row, pair in cells:
+    for row, pair in dict.fromkeys((x.row, x.pair) for x in runner.runs):
         mine = [x for x in runner.runs if (x.row, x.pair) == (row, pair)]
-        left = [x for x in mine if x in todo]
+        left = [x for x in mine if TRAIN in waiting[x.id]]
         name = ", ".join(filter(None, [row, pair]))
-        text = f"{name}: {len(mine) - len(left)} of {len(mine)} seeds done"
+        text = f"{name}: {len(mine) - len(left)} of {len(mine)} seeds trained"
         if left:
-            step = times[size_of(left[0].config)]
-            steps = left[0].config.steps
-            unknown = unknown or step.seconds is None
-            one = after if after and step.seconds is None else steps * (step.seconds or 0)
-            total += len(left) * one
-            text += f"; a run: {steps:,} steps"
-            text += f" x {1000 * step.seconds:.3g} ms = {duration(one)}" if step.seconds else ""
-            text += f" ({step.how})"
+            one, how = _training(runner, left[0], times)
+            total += len(left) * (one or 0)
+            unknown = unknown or one is None
+            text += f"; a run: {left[0].config.steps:,} steps{how}"
         lines.append(text)
-    for name, seconds in stages.items():
-        lines.append(f"evaluation {name}: {duration(seconds) or 'not measured yet'} a run")
-        total += len(todo) * (seconds or 0)
-        unknown = unknown or seconds is None
+    for name in runner.study.evaluations:
+        seconds = seconds_of(runner, name)
+        count = sum(name in x for x in waiting.values())
+        lines.append(
+            f"evaluation {name}: {count} to do, {duration(seconds) or 'not measured yet'} each"
+        )
+        total += count * (seconds or 0)
+        unknown = unknown or (count > 0 and seconds is None)
     data = runner.folder / DATA
-    missing = {x for run in todo if not (x := folder_of(run.config, data)).exists()}
-    lines.append(f"tokens: {len(missing)} preparations to make")
+    needed = {folder_of(x.config, data) for x in runner.runs if waiting[x.id]}
+    lines.append(f"tokens: {sum(not x.exists() for x in needed)} preparations to make")
+    todo = sum(map(bool, waiting.values()))
     lines.append(
-        f"{len(todo)} of {len(runner.runs)} runs to do, {parallel} at a time: "
-        f"{'at least ' if unknown else ''}{duration(total / min(parallel, max(len(todo), 1)))}, "
-        "without starting, measuring and preparing text"
+        f"{todo} of {len(runner.runs)} runs to do, {parallel} at a time: "
+        f"{'at least ' if unknown else ''}{duration(total / min(parallel, max(todo, 1)))}, without "
+        "preparing text, and where no run is finished without starting and measuring"
     )
     return "\n".join(lines)
+
+
+def _training(
+    runner: Runner, run: StudyRun, times: dict[str, StepTime]
+) -> tuple[float | None, str]:
+    """Seconds of a run's training, if they can be known, and how they are."""
+    if whole := whole_run(runner, run):
+        return whole, f", {duration(whole)} with start and measuring in runs that are finished"
+    if (size := size_of(run.config)) not in times:
+        times[size] = measured(run, runner) or timed(run.config)
+    step = times[size]
+    if step.seconds is None:
+        return None, f" ({step.how})"
+    one = run.config.steps * step.seconds
+    return one, f" x {1000 * step.seconds:.3g} ms = {duration(one)} ({step.how})"
 
 
 def size_of(config: Config) -> str:
@@ -116,6 +126,18 @@ def timed(config: Config) -> StepTime:
         calls += 1
     seconds = (time.perf_counter() - start) / calls / k
     return StepTime(seconds, f"{calls * k} steps timed here")
+
+
+def whole_run(runner: Runner, run: StudyRun) -> float | None:
+    """Mean seconds of finished trainings of this size and length in the study's folder."""
+
+    def like(other: StudyRun) -> bool:
+        same = other.config.steps == run.config.steps
+        return same and size_of(other.config) == size_of(run.config)
+
+    states = [runner.states[x.id] for x in runner.runs if like(x)]
+    found = [x.seconds[TRAIN] for x in states if TRAIN in x.seconds]
+    return fmean(found) if found else None
 
 
 def seconds_of(runner: Runner, stage: str) -> float | None:

@@ -163,6 +163,7 @@ class Runner:
             stage=kept.get("stage", "") if state == "running" else "",
             seconds={name: x["seconds"] for name, x in done.items()},
             commit=done.get(TRAIN, {}).get("commit", ""),
+            device=done.get(TRAIN, {}).get("device", ""),
             made={name: [Path(x).stem for x in kept["files"]] for name, kept in done.items()},
             config=to_dict(run.config),
         )

@@ -1,7 +1,7 @@
 """What is done for a run of a study: training, then every evaluation, each a command of its own.
 
-Beside the run's own files its directory has `stages.json`: of every finished stage its flags, the
-files with its records, seconds and commit; and the stage that is going on.
+Beside the run's own files its directory has `stages.json`: of every stage, finished or begun, its
+flags, the files with its records, seconds, commit and device; and the stage that is going on.
 """
 
 import os
@@ -25,7 +25,8 @@ from xl_jax.studies.grid import StudyRun, run_id
 
 STAGES = "stages.json"
 TRAIN = "train"
-SAID = "records: "  # how commands name the files that they leave
+SAID = "records: "  # how commands name the files that they leave,
+DEVICES = "devices: "  # and training what it runs on
 
 
 @dataclass(frozen=True)
@@ -152,23 +153,26 @@ def finish(work: Work, children: Children | None = None, again: bool = False) ->
     children = children or Children()
     work.folder.mkdir(parents=True, exist_ok=True)
     for stage in work.stages if again else work.waiting():
-        start, code, begin = time.time(), 0, _size(work.log)
-        kept = {"done": read_stages(work.folder).get("done", {})}
-        kept["done"].pop(stage.name, None)
-        write_json(work.folder / STAGES, {**kept, "stage": stage.name, "since": start})
+        start, begin = time.time(), _size(work.log)
+        kept = read_stages(work.folder)
+        done, begun = kept.get("done", {}), kept.get("begun", {})
+        before = done.pop(stage.name, None) or begun.pop(stage.name, None) or {}
+        if before.get("flags") != list(stage.flags):
+            before = {}
+        now = {"stage": stage.name, "since": start}
+        write_json(work.folder / STAGES, {"done": done, "begun": begun, **now})
         code = children.run(stage.command(work.folder), work.log, work.environment)
         said = _said_since(work.log, begin)
-        files = [Path(x.removeprefix(SAID)).name for x in said if x.startswith(SAID)]
-        if code == 0:
-            done = {
-                "flags": list(stage.flags),
-                "files": files,
-                "seconds": round(time.time() - start, 1),
-                "commit": machine.commit(),
-            }
-            write_json(work.folder / STAGES, {"done": {**kept["done"], stage.name: done}})
-        else:
-            write_json(work.folder / STAGES, kept)
+        device = next((x[len(DEVICES) :] for x in said if x.startswith(DEVICES)), "")
+        result = {
+            "flags": list(stage.flags),
+            "files": [Path(x.removeprefix(SAID)).name for x in said if x.startswith(SAID)],
+            "seconds": round(before.get("seconds", 0) + time.time() - start, 1),
+            "commit": before.get("commit") or machine.commit(),  # where it began
+            "device": before.get("device") or device,
+        }
+        (begun if code else done)[stage.name] = result
+        write_json(work.folder / STAGES, {"done": done, "begun": begun})
         if children.stopped:
             return f"{stage.name}: stopped"
         if code or not work.finished(stage):

@@ -35,7 +35,7 @@ class RunState:
       stage: "train" or an evaluation's name, while the run is running or where it failed.
       seconds: of each finished stage; stages adopted from elsewhere have none.
       error: last line of the log of a run that failed.
-      commit: of its training.
+      commit, device: of its training.
       made: names of files in eval/, without their ending, by the stage that wrote them.
       config: every field with its value.
     """
@@ -51,6 +51,7 @@ class RunState:
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     commit: str = ""
+    device: str = ""
     made: Mapping[str, Sequence[str]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
