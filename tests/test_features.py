@@ -1,5 +1,6 @@
 """What the extractor makes of lines, words and types, against the plain forward pass."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,18 @@ def spell(line: np.ndarray) -> Spelled:
 
 
 def states(line: np.ndarray, first: int = BOS) -> np.ndarray:
-    row = jnp.asarray([[first, *line, EOS]], jnp.int32)
-    found: Any = MODEL.module.apply({"params": VIEW}, row, row > 0, method="states")
+    """Of the line alone, without padding."""
+    return _states(first, *line.tolist(), EOS)
+
+
+@functools.cache
+def _states(*row: int) -> np.ndarray:
+    tokens = jnp.asarray([row], jnp.int32)
+    found: Any = forward({"params": VIEW}, tokens, tokens > 0)
     return np.asarray(found)[:, 0]
+
+
+forward = jax.jit(functools.partial(MODEL.module.apply, method="states"))
 
 
 def occurrences() -> dict[str, list[np.ndarray]]:
@@ -80,8 +90,9 @@ def test_neither_the_batch_nor_the_devices_matter(
     np.testing.assert_allclose(extractor.sentences(VIEW, SHARD), expected, atol=2e-6)
     words = [str(i) for i in range(10)]
     means, counts = extractor.types(VIEW, SHARD, spell, words, tmp_path / "sums.npz")
+    seen = occurrences()
     for i, word in enumerate(words):
-        found = occurrences().get(word, [])
+        found = seen.get(word, [])
         assert counts[i] == len(found)
         expected = np.mean(found, 0) if found else np.zeros((3, 16))
         np.testing.assert_allclose(means[:, i], expected, atol=1e-5)

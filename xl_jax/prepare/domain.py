@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import regex
 from jaxtyping import Int
-from scipy.spatial import distance
 
 from xl_jax.errors import InputError
 
@@ -29,6 +28,8 @@ def jensen_shannon(a: Int[np.ndarray, " V"], b: Int[np.ndarray, " V"]) -> float:
     """
     if not (a.sum() and b.sum()):
         raise InputError("domain distance: a text without counts")
+    from scipy.spatial import distance  # half a second: not for those who only train
+
     return float(distance.jensenshannon(a, b, base=2))
 
 

@@ -9,8 +9,16 @@ from types import TracebackType
 from typing import Any
 
 import jax
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+if "torch" in sys.modules:
+    from tensorboardX import SummaryWriter
+else:
+    # tensorboardX imports PyTorch where it is installed: seconds, for types that it only annotates.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    from tensorboardX import SummaryWriter
+
+    del sys.modules["torch"]
 
 SECONDS = 30  # between two lines of progress where there is no terminal
 
