@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import pytest
+import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -18,15 +19,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compiling is what these tests spend their time on: optimise little, compile equal programs once.
 # The commands that tests start read the same settings from the environment, and so do the workers
 # of pytest-xdist, which share the cache that its first process makes.
-CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.TemporaryDirectory()
-for name, value in {
-    "jax_disable_most_optimizations": True,
-    "jax_compilation_cache_dir": CACHE.name if CACHE else os.environ["JAX_COMPILATION_CACHE_DIR"],
-    "jax_persistent_cache_min_compile_time_secs": 0.0,
-    "jax_persistent_cache_min_entry_size_bytes": -1,
-}.items():
-    jax.config.update(name, value)
-    os.environ[name.upper()] = str(value)
+if not settings.SHIPPED:
+    CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.TemporaryDirectory()
+    if CACHE:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {settings.XLA_FLAGS}"
+    for name, value in {
+        "jax_disable_most_optimizations": True,
+        "jax_compilation_cache_dir": os.environ["JAX_COMPILATION_CACHE_DIR"],
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong types is tested
 

@@ -1,19 +1,12 @@
-"""JAX's settings in tests: most run with compilers that optimise little; some must not."""
+"""Compiler options of the tests: most run with compilers that optimise little; some must not."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 
-import jax
+XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false"  # compiling takes half as long
+SHIPPED = "XL_JAX_TESTS_SHIPPED" in os.environ  # conftest leaves all as users have it
 
 
-@contextmanager
-def shipped_compiler_options() -> Iterator[None]:
-    """Within the context programs are compiled as users' are."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
-        jax.clear_caches()
+def shipped_environment() -> dict[str, str]:
+    """Of a command that compiles as users' do."""
+    theirs = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_", "PYTEST_"))}
+    return theirs | {"JAX_PLATFORMS": "cpu"}

@@ -101,7 +101,8 @@ def tuner(task: Task, sets: Sequence[Rows], tuning: Tuning, **module: Any) -> Tu
 def pretrained(made: Tuner, seed: int = 0) -> Leaves:
     """An encoder's leaves at random."""
     tokens = jnp.ones((1, 1, 4), jnp.int32)
-    leaves = flatten(made.module.init(jax.random.key(seed), tokens, tokens[0])["params"])
+    init = jax.jit(made.module.init)
+    leaves = flatten(init(jax.random.key(seed), tokens, tokens[0])["params"])
     return {path: leaf for path, leaf in leaves.items() if not path.startswith(NEW)}
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from jax.scipy.special import erfc
 from jax.test_util import check_grads
-from settings import shipped_compiler_options
 
 from xl_jax.model.custom_vjp import layer_norm, linear
 from xl_jax.model.encoder import ACTIVATIONS
@@ -98,13 +97,3 @@ def test_gelu(dtype: str) -> None:
     agree(ACTIVATIONS["gelu"], plain_gelu, x, dtype)
     if dtype == "float32":
         near_finite_differences(ACTIVATIONS["gelu"], x)
-
-
-@pytest.mark.slow
-def test_the_same_under_the_compiler_options_that_are_shipped() -> None:
-    with shipped_compiler_options():
-        agree(linear, plain_linear, draw((33, 17), (17, 9), (9,)), "float32")
-        agree(linear, plain_linear, draw((33, 9), (9, 17), (17,)), "bfloat16")
-        norm = partial(layer_norm, eps=EPS)
-        agree(norm, plain_layer_norm, draw((33, 17), (17,), (17,)), "float32")
-        agree(ACTIVATIONS["gelu"], plain_gelu, draw((33, 17)), "float32")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_run import config_file, small
 
-from xl_jax.config import Config, Mesh
+from xl_jax.config import Config, Mesh, Optim
 from xl_jax.devices import multihost
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
@@ -93,7 +93,9 @@ def finish(started: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    return small(tmp_path_factory.mktemp("two"), mesh=Mesh(data=2), best="", eval_every=8)
+    constant = Optim(lr=1e-2, schedule="constant", warmup=2)  # one program for any number of steps
+    folder = tmp_path_factory.mktemp("two")
+    return small(folder, mesh=Mesh(data=2), best="", eval_every=8, optim=constant)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from xl_jax.runs.run_directory import WRITTEN, Run, check_links, start
 
 
 def config(**options: Any) -> Config:
-    """Two languages, layers 0 to 2, 12 positions."""
+    """Two languages, layers 0 and 1, 12 positions."""
     return toy.config(probe=EvalOptions(**options))
 
 
@@ -29,7 +29,7 @@ def test_options_that_can_be_measured_with_pass(tmp_path: Path) -> None:
     check_eval_options(config())
     check_eval_options(
         config(
-            source="fr", target="en", length=10, layers=(0, 2), pairs=f"{tmp_path}/x.tsv",
+            source="fr", target="en", length=10, layers=(0, 1), pairs=f"{tmp_path}/x.tsv",
             map=f"{tmp_path}/x.tsv", dictionary=f"{tmp_path}/d", candidates=f"{tmp_path}/d",
         )
     )  # fmt: skip
@@ -40,7 +40,7 @@ def test_options_that_can_be_measured_with_pass(tmp_path: Path) -> None:
     [
         ({"source": "de"}, "unknown language of the evaluation 'de': .*known: en, fr"),
         ({"target": "e"}, "unknown language of the evaluation 'e': did you mean 'en'"),
-        ({"layers": (1, 3)}, r"probe.layers: layer 3: the model has layers 0 to 2"),
+        ({"layers": (1, 3)}, r"probe.layers: layer 3: the model has layers 0 to 1"),
         ({"length": 11}, r"probe.length = 11: model.positions = 12 leaves room for 10 tokens"),
         ({"pairs": "gone.a,gone.b"}, "gone.a: no such file"),
         ({"pairs": "gone.a"}, "expected SOURCE_FILE,TARGET_FILE or one FILE.tsv"),

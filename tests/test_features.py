@@ -62,7 +62,7 @@ def occurrences() -> dict[str, list[np.ndarray]]:
 def test_sentences_are_means_without_special_tokens() -> None:
     lines = [*LINES, np.array([7, UNK, 9], np.int32), np.array([UNK], np.int32)]
     found = ONE.sentences(VIEW, of_lines(lines))
-    assert found.shape == (3, 12, 16)
+    assert found.shape == (2, 12, 16)
     for i, line in enumerate(lines):
         row = np.array([BOS, *line, EOS])
         kept = np.flatnonzero(row >= N_SPECIAL)
@@ -94,7 +94,7 @@ def test_neither_the_batch_nor_the_devices_matter(
     for i, word in enumerate(words):
         found = seen.get(word, [])
         assert counts[i] == len(found)
-        expected = np.mean(found, 0) if found else np.zeros((3, 16))
+        expected = np.mean(found, 0) if found else np.zeros((2, 16))
         np.testing.assert_allclose(means[:, i], expected, atol=1e-5)
 
 

@@ -4,20 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from settings import shipped_environment
 
 METRICS = {"retrieval": "sentence_retrieval", "translation": "word_translation"}
 ROOT = Path(__file__).parents[1]
 
 
-def train(folder: Path, *flags: str) -> Path:
-    """`python train.py` with the compiler options that users have."""
-    ours = {x: y for x, y in os.environ.items() if not x.startswith("JAX_DISABLE")}
+def train(folder: Path, environment: Mapping[str, str], *flags: str) -> Path:
     command = [sys.executable, "train.py", f"--workdir={folder}", *flags]
     command += [f"--config.data.dir={folder.parent / 'data'}"]
-    done = subprocess.run(command, cwd=ROOT, env=ours, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -44,10 +44,10 @@ def test_the_trained_model_is_above_chance_and_one_that_is_not_updated_is_not(
     tmp_path: Path,
 ) -> None:
     every = (f"--config.{x}=1000" for x in ("steps", "eval_every", "checkpoint_every"))
-    folder = train(tmp_path / "trained", *every)
+    folder = train(tmp_path / "trained", shipped_environment(), *every)
     assert trained_leads(folder) == {"sentence_retrieval": True, "word_translation": True}
     assert list(folder.glob("*.png"))
 
     few = (f"--config.{x}=20" for x in ("steps", "log_every", "eval_every", "checkpoint_every"))
-    still = train(tmp_path / "still", *few, "--config.optim.lr=1e-30")
+    still = train(tmp_path / "still", os.environ, *few, "--config.optim.lr=1e-30")
     assert trained_leads(still) == {"sentence_retrieval": False, "word_translation": False}

@@ -19,6 +19,7 @@ import jax
 import jaxlib
 import numpy as np
 import pytest
+from settings import shipped_environment
 
 from xl_jax.batches.sampler import Batches
 from xl_jax.batches.windows import make_windows
@@ -54,10 +55,9 @@ def call(program: str, folder: Path, *flags: str) -> str:
 
     It runs in the root of the checkout: records name the files that they were measured on.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     ended = subprocess.run(
         [sys.executable, program, f"--workdir={folder}", *flags],
-        **{"cwd": ROOT, "env": environment | {"JAX_PLATFORMS": "cpu"}},
+        **{"cwd": ROOT, "env": shipped_environment()},
         **{"capture_output": True, "text": True},
     )
     assert ended.returncode == 0, ended.stderr

@@ -1,6 +1,7 @@
 """A model small enough to train in a test, without text: random tokens, two or three languages."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from xl_jax.batches.sampler import Step
 from xl_jax.config import Batch, Config, Data, Masking, Model, Optim
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.tokens.special import BOS, EOS, N_SPECIAL
+from xl_jax.training.step import make_step
 
 VOCAB = 32
 LENGTH = 12
@@ -17,7 +19,7 @@ LENGTH = 12
 def config(
     sharing: Any = "all_shared", languages: tuple[str, ...] = ("en", "fr"), **more: Any
 ) -> Config:
-    """A two-layer configuration; `more` replaces whole sections or fields."""
+    """A configuration of one layer; `more` replaces whole sections or fields."""
     made = Config(
         languages=languages,
         corpora=dict.fromkeys(languages, "docstrings:"),
@@ -28,7 +30,7 @@ def config(
         checkpoint_every=8,
         data=Data(windows="line", length=LENGTH),
         model=Model(
-            layers=2,
+            layers=1,
             heads=2,
             width=16,
             ffn=32,
@@ -43,9 +45,18 @@ def config(
     return dataclasses.replace(made, **more)
 
 
+_MODELS: dict[str, SharedModel] = {}
+
+
 def model(c: Config) -> SharedModel:
-    """Every language uses every piece but the special ones."""
-    return SharedModel.abstract(c, VOCAB)
+    """Every language uses every piece but the special ones. Equal configurations have one model,
+    and so one compiled `init_state`."""
+    if repr(c) not in _MODELS:
+        _MODELS[repr(c)] = SharedModel.abstract(c, VOCAB)
+    return _MODELS[repr(c)]
+
+
+compiled_step = functools.cache(make_step)
 
 
 def steps(c: Config, n: int, languages: list[list[int]] | None = None, seed: int = 0) -> Step:

@@ -57,10 +57,11 @@ class Extractor:
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.devices = len(chosen)
         self.layers, self.width = module.config.layers + 1, module.config.width
-        self._means = jax.jit(partial(_means, module), static_argnames="parts")
-        self._add = jax.jit(
-            partial(_add, module, self.everywhere), static_argnames="parts", donate_argnums=0
-        )
+        # By module, so that encoders of the same shape share what is compiled.
+        self._means = partial(jax.jit(_means, static_argnames=("module", "parts")), module)
+        static = ("module", "everywhere", "parts")
+        add = jax.jit(_add, static_argnames=static, donate_argnames="sums")
+        self._add = partial(add, module, self.everywhere)
 
     def sentences(
         self, view: Any, lines: Shard, layers: Sequence[int] | None = None

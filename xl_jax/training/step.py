@@ -41,10 +41,8 @@ def init_state(model: SharedModel, mesh: Mesh | None = None) -> State:
     where = state_shardings(model, mesh or one_device())
     # On a CPU most of the time would go into optimising a program that runs once.
     fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    make = jax.jit(
-        lambda: _state_0(model, model.init()), out_shardings=where, compiler_options=fast
-    )
-    return make()
+    make = jax.jit(_start, static_argnums=0, out_shardings=where, compiler_options=fast)
+    return make(model)  # traced once a model
 
 
 def state_shardings(model: SharedModel, mesh: Mesh) -> State:
@@ -63,6 +61,10 @@ def state_shapes(model: SharedModel, mesh: Mesh) -> State:
 
     where = State._make((everywhere(mesh), params, moments))
     return jax.tree.map(shape, shapes, where)
+
+
+def _start(model: SharedModel) -> State:
+    return _state_0(model, model.init())
 
 
 def _state_0(model: SharedModel, params: Any) -> State:
