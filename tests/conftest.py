@@ -1,6 +1,7 @@
 """Eight simulated devices, and the shapes in public signatures checked while the tests run."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong type
 install_import_hook("xl_jax", "beartype.beartype")
 
 
+LONGEST = (
+    "test_main_job", "test_distributed", "test_run", "test_torture", "test_runner", "test_step",
+    "test_stored_run", "test_transfer", "test_bench",
+)  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def settings_stay() -> Iterator[None]:
     """No test leaves JAX other settings than it found."""
@@ -53,3 +60,18 @@ def compiled() -> Iterator[Any]:
 
     with compiled_programs() as found:
         yield found
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of slow tests alone is not even imported where those are left out."""
+    if config.option.markexpr == "not slow" and collection_path.name.startswith("test_"):
+        slow = r"^pytestmark = .*pytest\.mark\.slow"
+        return bool(re.search(slow, collection_path.read_text("utf-8"), re.MULTILINE)) or None
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: a worker that takes one last would work alone."""
+    items.sort(
+        key=lambda item: LONGEST.index(x) if (x := item.path.stem) in LONGEST else len(LONGEST)
+    )

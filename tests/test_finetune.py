@@ -89,6 +89,7 @@ def test_one_trace_a_bucket_for_all_settings_and_epochs(
     assert len(traced) == 2 and len(found._compiled) == 1
 
 
+@pytest.mark.slow
 def test_frozen_leaves_stay_to_the_bit_and_the_others_move(made: Any, whole: Fit) -> None:
     leaves = made[2]
     before = leaf_digests(leaves)
@@ -162,6 +163,7 @@ def test_settings_at_once_are_those_one_by_one(made: Any, whole: Fit, tmp_path: 
     assert np.abs(two.state.leaves[path] - one.state.leaves[path]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_each_part_has_its_learning_rate(made: Any) -> None:
     """Adam's first step is the rate itself, whatever the gradient."""
     found, _, leaves, _ = made
@@ -196,6 +198,7 @@ def test_schedules(kind: str, warmup: float, expected: list[float]) -> None:
     assert [float(share(i)) for i in range(10)] == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_and_names_the_setting(made: Any, tmp_path: Path) -> None:
     wild = Setting("trained", 4, 1e30, 1e30, 0)
     with pytest.raises(FloatingPointError, match=r"loss/trained-batch4-lr1e\+30-seed0 is nan"):

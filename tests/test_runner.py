@@ -248,6 +248,7 @@ def test_runs_of_different_width_compare_by_cka_but_have_no_map(place: Path, sam
         measure(same, ("retrieval",), other=wide, options=dataclasses.replace(options, map=files))
 
 
+@pytest.mark.slow
 def test_refused_with_the_reason(same: Run) -> None:
     with pytest.raises(InputError, match="layer 3: the encoders have layers 0 to 2"):
         measure(same, ("retrieval",), options=EvalOptions(layers=(1, 3)))
@@ -349,11 +350,13 @@ def test_a_damaged_file_of_records_is_told_and_measured_again(same: Run) -> None
         assert [r.to_json() for r in found.records] == whole["records"]
 
 
+@pytest.mark.slow
 def test_records_say_which_softmax_the_run_was_trained_with(same: Run) -> None:
     for r in measure(same, ("perplexity", "translation")).records:
         assert r.get("softmax") == same.config.model.softmax == "all"
 
 
+@pytest.mark.slow
 def test_a_name_of_a_language_makes_no_folder(place: Path, same: Run) -> None:
     context = Context(same, None, None, lambda _: None)
     outside = {x for x in place.rglob("*") if same.folder not in x.parents}

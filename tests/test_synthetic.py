@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from itertools import islice
 
 import pytest
@@ -9,6 +10,7 @@ from xl_jax.text.synthetic import Grammar, gold_sentences, gold_words, lexicon, 
 SMALL = Grammar(words=120, topics=4, sentences=1000, seed=3)
 
 
+@functools.cache
 def text(side="a", **knobs):
     return list(sentences(dataclasses.replace(SMALL, **knobs), side))
 
@@ -17,10 +19,10 @@ def types(lines):
     return {word for line in lines for word in line.split(" ")}
 
 
-def meanings(side, grammar=SMALL):
+def meanings(side):
     """The concepts of every training sentence, in the order of the surface of a."""
-    number = {word: concept for concept, word in enumerate(lexicon(grammar, side))}
-    return {tuple(number[w] for w in line.split(" ")) for line in sentences(grammar, side)}
+    number = {word: concept for concept, word in enumerate(lexicon(SMALL, side))}
+    return {tuple(number[w] for w in line.split(" ")) for line in text(side)}
 
 
 @pytest.mark.slow
@@ -133,11 +135,11 @@ def test_domain_one_has_no_common_topic():
     grammar = dataclasses.replace(SMALL, domain=1.0)
     world = synthetic._world(120, 4, 3)
     number = {word: concept for concept, word in enumerate(lexicon(grammar, "b"))}
-    topics_of_b = {world.topic[number[word]] for word in types(sentences(grammar, "b"))}
+    topics_of_b = {world.topic[number[word]] for word in types(text("b", domain=1.0))}
     number = {word: concept for concept, word in enumerate(lexicon(grammar, "a"))}
-    topics_of_a = {world.topic[number[word]] for word in types(sentences(grammar, "a"))}
+    topics_of_a = {world.topic[number[word]] for word in types(text("a", domain=1.0))}
     assert topics_of_a == {-1, 0, 1, 2, 3} and topics_of_b == {-1, 4, 5, 6, 7}
-    a_words = types(sentences(grammar, "a"))
+    a_words = types(text("a", domain=1.0))
     assert len(gold_words(grammar)) < len(gold_words(SMALL)) == 120
     assert sum(a in a_words for a, _ in gold_words(grammar)) > 40
 

@@ -108,6 +108,7 @@ def test_a_grid_leaves_records_predictions_and_tuned_parameters(
         assert not (folder / "progress").exists() and (folder / "model").exists()
 
 
+@pytest.mark.slow
 def test_what_the_data_hide_is_counted(done: tuple[Transfer, list[str]]) -> None:
     said = " | ".join(done[1])
     assert "train: 24 items of files:" in said and "test b: 10 items" in said
@@ -143,6 +144,7 @@ def test_finished_settings_are_never_trained_again(
     Transfer(run, tuning, log=log).run_all()  # as it was, for the other tests
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_fine_tunes_a_run_on_a_task(
     done: tuple[Transfer, list[str]],
 ) -> None:
@@ -243,6 +245,7 @@ def test_what_is_damaged_is_named_and_made_again(
         assert of_b[0] == of_b[1] and len(of_b[0]) == 1
 
 
+@pytest.mark.slow
 def test_the_target_keeps_its_private_leaves_and_gets_the_shared_ones(
     done: tuple[Transfer, list[str]],
 ) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from xl_jax.analysis.features import Extractor
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError, unknown
 from xl_jax.evaluate.vector_cache import VectorCache
+from xl_jax.model.shared_model import SharedModel
 from xl_jax.model.sharing import Params
 from xl_jax.rng import Purpose, generator
 from xl_jax.runs.run_directory import Run
@@ -100,6 +101,7 @@ class Encoders:
 
     @cached_property
     def _init(self) -> Callable[[np.int32], Params]:
-        """Compiled once for all seeds."""
+        """Compiled once for all seeds, and for all encoders of the same run."""
         fast = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        return jax.jit(self.run.model.init, compiler_options=fast)
+        init = jax.jit(SharedModel.init, static_argnums=0, compiler_options=fast)
+        return partial(init, self.run.model)
