@@ -1,6 +1,6 @@
 """Named entities: WikiAnn, CoNLL-2003 and files like them, sentences of words with BIO tags.
 
-A softmax over tags on each word's first piece, no CRF (paper section 5).
+A softmax over tags on each word's first piece (see `word_tags`), no CRF (paper section 5).
 
 hf:unimelb-nlp/wikiann/en:train, tfds:wikiann/en:train
 files:GLOB#tag=N     a word a line, columns separated by tabs or blanks, a blank line after each
@@ -18,21 +18,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Array
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.metrics.sequence_labeling import get_entities
 
-from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.tasks import generated, specs
-from xl_jax.tasks.heads import Classifier
-from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
-from xl_jax.tasks.task import Outputs, cross_entropy, inventory, numbers, unseen
-from xl_jax.tokens.vocabulary import Vocabulary
+from xl_jax.tasks.task import inventory
+from xl_jax.tasks.word_tags import WordTags
 
 _TAG = re.compile(r"O|([BIESLU])-(\S+)")
 _BIO = {"B": "B", "S": "B", "U": "B", "I": "I", "E": "I", "L": "I"}
@@ -146,42 +142,24 @@ def _of_records(spec: specs.Spec) -> Iterator[tuple[list[str], list[str]]]:
 
 
 @dataclass(frozen=True)
-class NER:
-    """Answers are lists of tags."""
-
-    tags: tuple[str, ...]
-    dropout: float
+class NER(WordTags):
     how: str  # see `repair`
-    metric: str = "f1"
-    ending: str = "bio"
+    metric: ClassVar[str] = "f1"
+    ending: ClassVar[str] = "bio"
+    none: ClassVar[str] = "O"
 
     @classmethod
     def learn(cls, train: Sequence[Sentence], tuning: Tuning) -> "NER":
         tags = inventory(tag for sentence in train for tag in sentence.tags)
         return cls(tags, tuning.dropout, tuning.repair)
 
-    def head(self, config: Model) -> Classifier:
-        return Classifier(config, len(self.tags), self.dropout)
-
-    def rows(
-        self, items: Sequence[Sentence], vocabulary: Vocabulary, language: str, framing: Framing
-    ) -> Rows:
-        encode = encode_words(vocabulary, language, framing.spaces)
-        words = encode([x.words for x in items], [x.spaced for x in items])
-        labels = {"tag": [numbers(x.tags, self.tags) for x in items]}
-        return word_rows(words, labels, framing.first, framing.length, framing.long)
-
-    def unseen(self, items: Sequence[Sentence]) -> Counter[str]:
-        return unseen((tag for sentence in items for tag in sentence.tags), self.tags)
-
-    def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
-        return cross_entropy(outputs["logits"], labels["tag"])
+    @staticmethod
+    def tags_of(item: Sentence) -> list[str]:
+        return item.tags
 
     def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> list[str]:
-        """The likeliest tags, repaired; O for words that were cut off."""
-        best = output["logits"][: len(first_pieces)].argmax(-1)
-        tags = [self.tags[i] if at >= 0 else "O" for i, at in zip(best, first_pieces, strict=True)]
-        return repair(tags, self.how)
+        """The likeliest tags, repaired."""
+        return repair(super().decode(output, first_pieces), self.how)
 
     def scores(self, items: Sequence[Sentence], answers: Sequence[list[str]]) -> dict[str, float]:
         """Span f1, precision and recall, over all types (seqeval)."""

@@ -12,19 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Array
 
-from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.tasks import conllu, generated, specs
 from xl_jax.tasks.conllu import NONE, Tree
-from xl_jax.tasks.heads import Classifier
-from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
-from xl_jax.tasks.task import Outputs, cross_entropy, inventory, numbers, unseen
-from xl_jax.tokens.vocabulary import Vocabulary
+from xl_jax.tasks.task import inventory
+from xl_jax.tasks.word_tags import WordTags
 
 
 def read(text: str, language: str, counts: Counter[str]) -> list[Tree]:
@@ -47,39 +44,23 @@ def read(text: str, language: str, counts: Counter[str]) -> list[Tree]:
 
 
 @dataclass(frozen=True)
-class Tagging:
-    """Answers are lists of tags."""
-
-    tags: tuple[str, ...]
-    dropout: float
-    metric: str = "accuracy"
-    ending: str = "conllu"
+class Tagging(WordTags):
+    metric: ClassVar[str] = "accuracy"
+    ending: ClassVar[str] = "conllu"
+    none: ClassVar[str] = NONE
 
     @classmethod
     def learn(cls, train: Sequence[Tree], tuning: Tuning) -> "Tagging":
         return cls(inventory(_tags(train)), tuning.dropout)
 
-    def head(self, config: Model) -> Classifier:
-        return Classifier(config, len(self.tags), self.dropout)
-
-    def rows(
-        self, items: Sequence[Tree], vocabulary: Vocabulary, language: str, framing: Framing
-    ) -> Rows:
-        encode = encode_words(vocabulary, language, framing.spaces)
-        words = encode([tree.words for tree in items], [tree.spaced for tree in items])
-        labels = {"tag": [numbers(tree.upos, self.tags) for tree in items]}
-        return word_rows(words, labels, framing.first, framing.length, framing.long)
+    @staticmethod
+    def tags_of(item: Tree) -> list[str]:
+        return item.upos
 
     def unseen(self, items: Sequence[Tree]) -> Counter[str]:
-        return unseen(_tags(items), self.tags)
-
-    def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
-        return cross_entropy(outputs["logits"], labels["tag"])
-
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> list[str]:
-        """The likeliest tags; none (`_`) for words that were cut off."""
-        best = output["logits"][: len(first_pieces)].argmax(-1)
-        return [self.tags[i] if at >= 0 else NONE for i, at in zip(best, first_pieces, strict=True)]
+        found = super().unseen(items)
+        del found[NONE]
+        return found
 
     def scores(self, items: Sequence[Tree], answers: Sequence[list[str]]) -> dict[str, float]:
         """accuracy: the share of the words with the right tag; majority: the accuracy of always
