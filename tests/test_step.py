@@ -312,7 +312,7 @@ GOLDEN = [3.930314, 3.540527, 3.484456]
 def test_private_special_tokens_stand_in_the_first_rows_of_their_language():
     own = range(toy.VOCAB - N_SPECIAL, toy.VOCAB)
     model = dataclasses.replace(toy.model(toy.config()), special_offset=(0, own[0]))
-    params = model.init()
+    params = init_state(model).params
     table = params["embed"]["token"][0]
 
     def first_rows(params, language):
