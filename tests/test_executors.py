@@ -1,7 +1,9 @@
 """Executors of studies: what becomes of the processes and jobs that they start."""
 
+import os
 import pickle
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -9,10 +11,37 @@ import pytest
 from tests.study_toy import runner
 from xl_jax.config import python_file
 from xl_jax.errors import InputError
+from xl_jax.prepare.workers import cores
 from xl_jax.studies import study_folder
-from xl_jax.studies.executors import Local, Slurm
+from xl_jax.studies.executors import Local, Slurm, at_once
 
 FAST = 0.01
+
+
+def test_runs_that_go_on_together_divide_the_cores() -> None:
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core, or a system that does not tell")
+    both = Barrier(2)
+
+    def mine() -> set[int]:
+        both.wait()
+        return os.sched_getaffinity(0)
+
+    executor = Local(2)
+    a, b = (executor.pool.submit(mine) for _ in range(2))
+    assert a.result() and b.result() and not a.result() & b.result()
+    assert a.result() | b.result() == os.sched_getaffinity(0)
+
+
+def test_an_accelerator_has_one_run_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert at_once(tmp_path) == cores()
+    (tmp_path / "nvidia0").touch()
+    assert at_once(tmp_path) == 1
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert at_once(tmp_path) == cores()
 
 
 SLEEPER = """

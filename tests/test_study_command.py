@@ -42,4 +42,3 @@ def test_from_a_study_file_to_records(tmp_path: Path) -> None:
     assert good.run.state == "done" and good.damaged == []
     assert good.run.made["rbf"] == [next(x for x in good.files if x.startswith("cka-"))]
     assert {r.metric for r in good.records} >= {"sentence_retrieval", "cka", "perplexity"}
-    assert any((out / "compiled").iterdir()) and len(list((out / "data").iterdir())) >= 1

@@ -32,7 +32,7 @@ EXECUTOR = flags.DEFINE_enum("executor", "local", ["local", "slurm"], "Where the
 PARALLEL = flags.DEFINE_integer(
     "parallel",
     None,
-    "Runs at a time (default: one a core; 100 jobs of Slurm).",
+    "Runs at a time (default: one a core, one alone on an accelerator, 100 jobs of Slurm).",
     lower_bound=1,
 )
 SLURM = flags.DEFINE_list("slurm", [], "Options of a job as submitit names them: NAME=VALUE,...")
@@ -41,10 +41,9 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it co
 
 
 def main() -> None:
-    from xl_jax.prepare.workers import cores
     from xl_jax.studies.adopt import adopt
     from xl_jax.studies.check import check
-    from xl_jax.studies.executors import Executor, Local, Slurm
+    from xl_jax.studies.executors import Executor, Local, Slurm, at_once
     from xl_jax.studies.progress import Progress, name
     from xl_jax.studies.runner import Runner, alone
     from xl_jax.studies.study import load_study
@@ -52,7 +51,7 @@ def main() -> None:
     study = load_study(CONFIG.value)
     out = Path(flags.FLAGS.out or Path("studies") / default_name(CONFIG.value))
     cli.check_folder("out", out)
-    parallel = PARALLEL.value or (cores() if EXECUTOR.value == "local" else 100)
+    parallel = PARALLEL.value or (at_once() if EXECUTOR.value == "local" else 100)
     command = shlex.join(["python", *sys.argv])
     runner = Runner(study, out, CONFIG.value, command)
     check(study, runner.unfinished())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from xl_jax.errors import InputError
+from xl_jax.prepare.workers import cores
 from xl_jax.studies.stages import Children, Work, finish
 
 
@@ -28,6 +29,15 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Ends what is going on; trainings save first. A second call does not wait for them."""
+
+
+def at_once(devices: Path = Path("/dev")) -> int:
+    """Runs at a time that this machine is good for: one where there is an accelerator that JAX may
+    use, since a run takes all of it, and otherwise one a core."""
+    accelerators = [*devices.glob("nvidia[0-9]*"), *devices.glob("accel[0-9]*")]
+    if accelerators and os.environ.get("JAX_PLATFORMS", "") != "cpu":
+        return 1
+    return cores()
 
 
 class Local:

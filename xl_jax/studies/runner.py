@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from xl_jax.studies.study import Study
 from xl_jax.studies.study_folder import RunState, StudyState
 
 SECONDS = 1.0  # between two looks at the runs
-COMPILED = "compiled"
+COMPILED, CACHE = "compiled", "JAX_COMPILATION_CACHE_DIR"
 Log = Callable[[str], None]
 
 
@@ -29,7 +30,6 @@ class Runner:
 
     Args:
       file, command: how it was called, for `study.json`.
-      changed: is called with the state of all runs whenever one has changed, and every second.
     """
 
     def __init__(self, study: Study, folder: Path, file: str = "", command: str = ""):
@@ -37,9 +37,11 @@ class Runner:
         self.study, self.folder = study, folder
         self.runs = runs(study, folder)
         cache = {  # compiled programs are kept for the runs that follow
-            "JAX_COMPILATION_CACHE_DIR": str((folder / COMPILED).absolute()),
+            CACHE: str((folder / COMPILED).absolute()),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
         }
+        if CACHE in os.environ:  # where the user keeps them
+            cache = {}
         self.works = {x.id: work_of(x, study.evaluations, cache) for x in self.runs}
         self.states = {x.id: self._look(x) for x in self.runs}
         self.file, self.command = file, command
@@ -93,6 +95,9 @@ class Runner:
     ) -> list[RunState]:
         """Works on what is not done, at most `parallel` runs at a time. A run that fails is tried
         once more after the others; what fails then is returned.
+
+        Args:
+          changed: is called with the states of all runs, every so many `seconds`.
 
         Raises:
           KeyboardInterrupt: Ctrl-C or SIGTERM, after the runs have saved and stopped.
