@@ -1,7 +1,7 @@
 """Three languages: which pairs align when two of them share more than the third?
 
-    python tools/run_study.py --config=configs/three_way.py            English and two twins
-    python tools/run_study.py --config=configs/three_way.py:small_cpu  English, French, Russian
+    python tools/run_study.py --config=configs/three_way.py              English and two twins
+    python tools/run_study.py --config=configs/three_way.py:small_cpu    English, French, Russian
 
 Rows: all shared; the third language on its own; the third with its own embeddings; a chain, in
 which the first two share the embeddings and the lower half, the last two the upper half, so that
