@@ -276,3 +276,14 @@ def test_large_leaves_have_the_same_digest_in_less_memory(shape: tuple[int, ...]
     x = jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
     in_blocks = f"float32{list(shape)} " + "".join(f"{i:08x}" for i in sums_in_blocks(x).tolist())
     assert leaf_digests({"x": x}) == {"x": in_blocks}
+
+
+def test_what_is_written_a_little_at_a_time_is_read_as_any_other(tmp_path: Path) -> None:
+    large = {"w": jnp.arange(2.0 * (1 << 20)).reshape(2, -1), "b": jnp.ones((2, 3), jnp.bfloat16)}
+    with opened(tmp_path / "x", at_once=large["w"].nbytes, metadata=METADATA) as checkpoints:
+        checkpoints.save(1, large)
+        assert steps(tmp_path / "x") == [1]  # saving has waited for it
+    with opened(tmp_path / "x", metadata=METADATA, read_only=True) as checkpoints:
+        found = checkpoints.restore(large)
+    assert found is not None
+    jax.tree.map(np.testing.assert_array_equal, found[1], large)

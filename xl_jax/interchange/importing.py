@@ -71,8 +71,10 @@ def import_run(
     given.mkdir(parents=True, exist_ok=True)
     vocabulary.save(given)
     run = start(config, out, log)
-    checkpoints = run.checkpoints(log, read_only=False)
-    checkpoints.save(0, imported_state(run, sources))
+    state = imported_state(run, sources)
+    largest = max(x.nbytes for x in jax.tree.leaves(state))
+    checkpoints = run.checkpoints(log, read_only=False, at_once=largest)
+    checkpoints.save(0, state)
     checkpoints.close()
     for names, source in sources.items():
         for name in names:

@@ -27,6 +27,7 @@ from xl_jax.errors import InputError
 from xl_jax.json_files import plain, read_json
 from xl_jax.rules import leaf_paths
 
+CHUNK = 1 << 23  # bytes of a leaf in one piece of a file, where memory counts
 LARGE, BLOCK = 1 << 22, 1 << 20  # bytes of a leaf, and elements, for `sums_in_blocks`
 
 
@@ -44,6 +45,9 @@ class Checkpoints:
     Args:
       metadata: written beside every step, as JSON; a step that says something else in a field that
         this one has is refused by `restore`.
+      at_once: bytes that are being written at a time, at least those of the largest leaf; saving
+        then takes little more memory, and returns when all is on disk. By default it copies the
+        state and returns while that is written.
     """
 
     def __init__(
@@ -54,8 +58,9 @@ class Checkpoints:
         best: bool = False,
         metadata: Mapping[str, Any] | None = None,
         read_only: bool = False,
+        at_once: int = 0,
     ):
-        self.log, self.best, self.read_only = log, best, read_only
+        self.log, self.best, self.read_only, self.at_once = log, best, read_only, at_once
         self.metadata: dict[str, Any] = plain(metadata or {})  # as it will be read
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else keep,
@@ -63,11 +68,19 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             best_fn=(lambda scores: scores["score"]) if best else None,
             best_mode="min",
+            enable_async_checkpointing=not at_once,
         )
+        handlers: dict[str, Any] = {}
+        if at_once:
+            gigabytes: Any = (at_once + CHUNK) / 1e9  # said to be whole ones; fractions work
+            handlers = {x: ocp.JsonCheckpointHandler() for x in ("digests", "about")}
+            handlers["state"] = ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes)
         if best and not read_only:
             self._discard_unscored(folder)
         with _one_line(f"{folder}: cannot be used"):
-            self.manager = _Manager(folder.absolute(), options=options)
+            self.manager = _Manager(
+                folder.absolute(), options=options, item_handlers=handlers or None
+            )
 
     @property
     def latest(self) -> int | None:
@@ -88,13 +101,18 @@ class Checkpoints:
             if metrics is not None and score is not None and metrics["score"] <= score:
                 return
         digests = leaf_digests(state)
-        one = jax.process_count() == 1
-        state = jax.device_get(state) if one else jax.tree.map(jnp.copy, state)
+        chunks = None
+        if self.at_once:
+            chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK), state)
+        elif jax.process_count() == 1:
+            state = jax.device_get(state)
+        else:
+            state = jax.tree.map(jnp.copy, state)
         with _one_line(f"{self.manager.directory}: saving step {step} failed"):
             saved = self.manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
+                    state=ocp.args.StandardSave(state, chunks),
                     digests=ocp.args.JsonSave(digests),
                     about=ocp.args.JsonSave(self.metadata),
                 ),

@@ -57,11 +57,13 @@ class Run:
         return f"{name}, {self.config.steps:,} steps"
 
     def checkpoints(
-        self, log: Callable[[str], None] = print, read_only: bool = True
+        self, log: Callable[[str], None] = print, read_only: bool = True, at_once: int = 0
     ) -> Checkpoints:
         """The newest steps."""
         folder, keep = self.folder / "checkpoints", self.config.keep
-        return Checkpoints(folder, keep, log, metadata=self.metadata, read_only=read_only)
+        return Checkpoints(
+            folder, keep, log, metadata=self.metadata, read_only=read_only, at_once=at_once
+        )
 
     def best(self, log: Callable[[str], None] = print, read_only: bool = True) -> Checkpoints:
         """The step of the smallest held-out perplexity of the language `config.best`."""
