@@ -109,6 +109,8 @@ def test_the_value_in_the_file_is_shown_where_it_is_another(capsys: pytest.Captu
         ("eval.py", "--tune.layer=-2", 2),
         ("tools/show_mask.py", "--config.model.heads=5", 2),
         ("tools/run_study.py", "--config=configs/no.py", 2),
+        ("tools/report.py", "--study=nothing", 2),
+        ("tools/report.py", "--runs=nothing", 2),
         ("tools/prepare_corpus.py", "--corpus=en", 2),
         ("tools/bench.py", "--rows=1", 2),
         ("tools/torture.py", "--only=x", 2),

@@ -144,14 +144,16 @@ def of_runs(folders: Sequence[Path]) -> "StudyRecords":
       InputError: no run directory; two of one row and seed.
     """
     from xl_jax.json_files import read_json
-    from xl_jax.report.study_records import Row, StudyRecords
-    from xl_jax.studies.grid import decisive
 
     configs = {}
     for folder in folders:
         if not (folder / "config.json").exists():
             raise InputError(f"{folder} is no run directory: it has no config.json")
         configs[folder] = read_json(folder / "config.json")
+
+    from xl_jax.report.study_records import Row, StudyRecords
+    from xl_jax.studies.grid import decisive
+
     decided = {folder: dict(_flat(decisive(config))) for folder, config in configs.items()}
     names = dict.fromkeys(n for fields in decided.values() for n in fields if n != "seed")
     varying = [n for n in names if len({repr(fields.get(n)) for fields in decided.values()}) > 1]

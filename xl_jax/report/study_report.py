@@ -1,5 +1,6 @@
 """A study's report: its sections in order, and all its files."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from xl_jax.report.values import Values
 
 def document(study: StudyRecords) -> Document:
     """What the report says of the study."""
-    values = Values(study)
+    together = [row for rows in study.groups().values() for row in rows]
+    values = Values(dataclasses.replace(study, rows=together))
     text = [study.description] if study.description else []
     return Document(
         study.title,

@@ -8,8 +8,10 @@ from xl_jax.report.document import Document, Figure, Section, Table
 PREAMBLE = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{booktabs,graphicx,longtable}
+\usepackage{booktabs,graphicx}
 \usepackage[margin=2.2cm]{geometry}
+\usepackage{textcomp}
+\setlength{\belowcaptionskip}{6pt}
 """
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -34,12 +36,12 @@ SPECIAL = {
     "Δ": r"$\Delta$",
 }
 LONG = 45  # rows: a table that does not fit a page
-FEW = 12  # columns of a table that keeps its size
+FEW = 7  # columns of a table that keeps its size
 
 
 def render(document: Document, figures: str = "figures", tables: str = "tables") -> str:
     """A whole document. `figures`, `tables`: folders, as it is to name them."""
-    lines = [PREAMBLE + r"\usepackage{textcomp}", r"\begin{document}"]
+    lines = [PREAMBLE + r"\begin{document}"]
     lines += [rf"\title{{{escape(document.title)}}}", r"\date{}", r"\maketitle"]
     for text in (*document.text, *document.notes):
         lines += [escape(text), ""]

@@ -73,7 +73,9 @@ def draw(
     first.set_ylim(at - 0.5, -0.75)
     for y, title in heads.items():
         where = dict(transform=first.get_yaxis_transform(), ha="right", va="center", weight="bold")
-        first.text(-0.03, y - 0.05, style.label(title, 30), fontsize=8, color=style.GREY, **where)
+        first.text(
+            -0.03, y - 0.05, style.label(title, 2 * LABEL), fontsize=8, color=style.GREY, **where
+        )
     style.as_written(figure)
     figure.tight_layout(w_pad=1.2)
     style.legend_below(figure, handlelength=1.6)
