@@ -1,16 +1,17 @@
 """Table 1 of the paper: which parameters the languages share, and what they have in common.
 
     python tools/run_study.py --config=configs/table1.py:tiny
-    python tools/run_study.py --config=configs/table1.py:tiny,ud/en_ewt-ud-{split}.conllu
+    python tools/run_study.py --config=configs/table1.py:tiny,ud/en_ewt-ud-{split}.conllu \\
+      --out=studies/table1-tiny
     python tools/run_study.py --config=configs/table1.py:small_cpu
     python tools/run_study.py --config=configs/table1.py:small_cpu,en-fr+en-ru,'my/{language}/*.txt'
     python tools/run_study.py --config=configs/table1.py:small
     python tools/run_study.py --config=configs/table1.py:paper --executor=slurm ...
 
 SIZE[,PAIRS[,FILES]]: pairs are joined by +; FILES are text files in place of the size's own text.
-tiny[,TREEBANK]: with a treebank of English the languages' tags are measured, too: by a linear
-classifier, and by fine-tuning with the private parts frozen (the paper's way) and with the same
-leaves frozen in every row.
+tiny[,TREEBANK]: with a treebank of English the languages' tags are measured, too (also of runs that
+are there already): by a linear classifier, and by fine-tuning with the private parts frozen (the
+paper's way) and with the same leaves frozen in every row.
 
 size       model and text                                         cost of a run
 tiny       4 x 32, English docstrings and a twin, no download     3 to 4 minutes of a CPU core
@@ -20,7 +21,7 @@ paper      8 x 768 (configs/paper.py), two Wikipedias             not run; paper
 
 At small_cpu the other domain of "wiki_cc" is novels (none are there for zh), anchors come from the
 first 5,000 words of a dictionary, and the row all_private stands below the ten. At small and paper
-they are mC4 and dict/SOURCE-TARGET.txt in MUSE's format. Transfer adds a quarter of an hour a task.
+they are mC4 and dict/SOURCE-TARGET.txt in MUSE's format. Transfer adds minutes a task.
 
 Expected: the paper's figures (ACL 2020, Table 1), in `expected`. Where a size has 4 layers, the
 paper's lower 3 of 8 are layer 1, and its lower 6 of 8 are layers 1 to 3. At `tiny` each row has the
