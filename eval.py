@@ -20,6 +20,10 @@ Tasks:
                    score of Dufter and Schuetze
     overview       measure nothing: show all that was measured of the run
 
+Over training, of a run with --config.keep_curve: when does each measure rise?
+
+    python eval.py --workdir=runs/x --steps=all --task=retrieval,translation,cka
+
 Zero-shot transfer: fine-tune a grid of settings on the source language, score every language.
 
     python eval.py --workdir=runs/x --task=ner --tune=configs/finetune_small.py:ner \\
@@ -61,6 +65,12 @@ from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError, printable
 
 TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without training if none.")
+STEPS = flags.DEFINE_enum(
+    "steps",
+    "last",
+    ["last", "all"],
+    "The newest checkpoint, or step 0 and every one that was kept.",
+)
 AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
 SOURCE = flags.DEFINE_string(
     "source", None, "Source language (default: the run's first); all: every pair of languages."
@@ -115,8 +125,14 @@ config_flags.fix_config("a run is measured as it was trained; set --probe.* and 
 
 def main() -> None:
     config_flags.tuning()  # a wrong setting is said before anything is opened
-    from xl_jax.evaluate.runner import USUAL, check_tasks, measure
-    from xl_jax.report.run import show
+    from xl_jax.evaluate.runner import (
+        OVER_TRAINING,
+        USUAL,
+        check_tasks,
+        measure,
+        measure_over_training,
+    )
+    from xl_jax.report.run import show, show_over_training
     from xl_jax.runs.run_directory import load
 
     if TASK.value == ["overview"]:
@@ -126,6 +142,11 @@ def main() -> None:
     other = load(Path(flags.FLAGS.other)) if flags.FLAGS.other else None
     if [task for task in TASK.value if task in (*TRANSFER, PROBE)]:
         return transfer(run, other)
+    if STEPS.value == "all":
+        if other:
+            raise InputError("--steps=all reads one run: leave out --other")
+        found = measure_over_training(run, TASK.value or OVER_TRAINING, AGAIN.value, options(run))
+        return show_over_training(found.records, found.figure)
     found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
     show(found.records, found.title, found.figure, details=True)
     for path in found.files:
@@ -173,6 +194,7 @@ def transfer(run: Any, other: Any) -> None:
     from xl_jax.finetune.request import test_specs
     from xl_jax.finetune.transfer import Transfer
     from xl_jax.report.run import show as show_layers
+    from xl_jax.report.run import show_over_training
     from xl_jax.report.transfer import show, show_mapped
     from xl_jax.runs.interrupt import Interrupted
     from xl_jax.runs.run_directory import check_links
@@ -197,8 +219,13 @@ def transfer(run: Any, other: Any) -> None:
     try:
         if task == PROBE:
             context = Context(run, other, options(run))
-            records, path = linear_probe(context, tuning, AGAIN.value)
-            show_layers(records, f"{run.name}", path.with_suffix(".png"), details=True)
+            over = STEPS.value == "all"
+            records, path = linear_probe(context, tuning, AGAIN.value, over)
+            title = f"{' and '.join(run.config.languages)}, {run.name}"
+            if over:
+                show_over_training(records, path.with_suffix(".png"))
+            else:
+                show_layers(records, title, path.with_suffix(".png"), details=True)
         elif MAP.value:
             records, path = through_map(Context(run, other, options(run)), tuning)
             show_mapped(records, path.with_suffix(".png"))

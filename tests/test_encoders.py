@@ -46,12 +46,12 @@ def test_checkpoints_that_are_damaged_are_named_and_left_out(tmp_path: Path) -> 
         archive.extractall(tmp_path, filter="data")
     encoders = Encoders(run_directory.load(tmp_path / "run", lambda _: None))
     said: list[str] = []
-    assert [step for step, _ in encoders.checkpoints(said.append)] == [4, 8] and said == []
+    assert [at.step for at in encoders.over_training(said.append)] == [0, 4, 8] and said == []
     parts = (tmp_path / "run/checkpoints/4/state").rglob("d/*")
     data = max(parts, key=lambda path: path.stat().st_size)
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 0xFF
     data.write_bytes(content)
-    assert [step for step, _ in encoders.checkpoints(said.append)] == [8]
+    assert [at.step for at in encoders.over_training(said.append)] == [0, 8]
     assert len(said) == 1 and said[0].startswith("checkpoint of step 4 is damaged: ")
     assert said[0].endswith(": left out")

@@ -6,6 +6,7 @@ Sizes count tokens or rows; rates and shares are in 0..1; a seed of the run deci
 choice.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,6 +110,12 @@ class Config(Section):
     eval_every: int = option(5000, integer(1), "steps between two held-out perplexities")
     checkpoint_every: int = option(5000, integer(1), "steps between two checkpoints")
     keep: int = option(2, integer(1), "newest checkpoints kept")
+    keep_curve: bool = option(
+        False,
+        boolean(),
+        "beside them keep those after 1, 2, 4, ... calls of the device up to checkpoint_every, and "
+        "all after that: for measures over training (eval.py --steps=all)",
+    )
     skip_nonfinite: bool = option(
         False, boolean(), "leave out updates that are not finite and count them, not stop"
     )
@@ -127,6 +134,17 @@ class Config(Section):
     optim: Optim = Optim()
     mesh: Mesh = Mesh()
     probe: EvalOptions = EvalOptions()
+
+    @property
+    def curve(self) -> frozenset[int]:
+        """Steps that are kept for measures over training: those after 1, 2, 4, ... calls until
+        checkpoints are that near, then every checkpoint's; none without `keep_curve`."""
+        if not self.keep_curve:
+            return frozenset()
+        doubled = (self.steps_per_call << i for i in itertools.count())
+        first = itertools.takewhile(lambda step: step < self.checkpoint_every, doubled)
+        every = range(self.checkpoint_every, self.steps + 1, self.checkpoint_every)
+        return frozenset((*first, *every, self.steps))
 
     def agree(self) -> None:
         known = self.languages

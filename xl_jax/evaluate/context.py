@@ -1,10 +1,11 @@
 """What every task of an evaluation is given: one run, or two, and the options."""
 
+import copy
 import dataclasses
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Context:
         log: Callable[[str], None] = print,
     ):
         self.run, self.log = run, log
+        self.models: Sequence[str] = tuple(MODELS)  # that are measured
         self.options = options or run.config.probe
         self.source = Encoders(run)
         self.target = self.source if other is None else Encoders(other)
@@ -74,6 +76,14 @@ class Context:
         """
         languages = self.run.config.languages, self.target.run.config.languages
         return language_pairs(*languages, self.options, self.target is self.source)
+
+    def over_training(self) -> Iterator["Context"]:
+        """The trained encoders at step 0 and at every checkpoint that is kept, oldest first."""
+        for encoders in self.source.over_training(self.log):
+            other = copy.copy(self)
+            other.models = ("trained",)
+            other.source = other.target = encoders
+            yield other
 
     def between(self, source: str, target: str) -> EvalOptions:
         """The options for a pair of languages, see `between`."""

@@ -1,5 +1,6 @@
 """The encoders of one run, as every language sees them: trained, untrained, and random ones."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -72,8 +73,16 @@ class Encoders:
 
         return self.cache.get((weights, language, content.digest(), tuple(layers)), compute)
 
-    def checkpoints(self, log: Callable[[str], None] = print) -> Iterator[tuple[int, Views]]:
-        """(step, views) of every checkpoint that is kept and whole, oldest first."""
+    def at(self, step: int, params: Params) -> "Encoders":
+        """The same at another step: what is compiled is shared, nothing that was computed is."""
+        other = copy.copy(self)
+        other.step, other.params, other.cache = step, params, VectorCache()
+        other.__dict__.pop("_trained_views", None)
+        return other
+
+    def over_training(self, log: Callable[[str], None] = print) -> Iterator["Encoders"]:
+        """The encoders at step 0 and at every checkpoint that is kept and whole, oldest first."""
+        yield self.at(0, init_state(self.run.model).params)
         checkpoints = self.run.checkpoints(log)
         shapes = state_shapes(self.run.model, one_device())
         try:
@@ -83,7 +92,7 @@ class Encoders:
                 except InputError as error:
                     log(f"{error}: left out")
                     continue
-                yield step, self.run.views(params)
+                yield self.at(step, params)
         finally:
             checkpoints.close()
 

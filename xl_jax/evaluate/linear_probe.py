@@ -16,6 +16,7 @@ import numpy as np
 from xl_jax.analysis import linear_probe as linear
 from xl_jax.analysis import record
 from xl_jax.analysis.bootstrap import ratio_interval
+from xl_jax.analysis.curves import summaries
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config.finetune import PROBE, Tuning
 from xl_jax.errors import InputError
@@ -48,7 +49,11 @@ class Scored(NamedTuple):
 
 
 def linear_probe(
-    context: Context, tuning: Tuning, again: bool = False, log: Callable[[str], None] = print
+    context: Context,
+    tuning: Tuning,
+    again: bool = False,
+    over_training: bool = False,
+    log: Callable[[str], None] = print,
 ) -> tuple[list[Record], Path]:
     """Records of every layer, and of the layer that is best on the source's development set.
 
@@ -56,6 +61,7 @@ def linear_probe(
       tuning: `task` (whose labels: tagging or ner), languages, data and rows; nothing else of it
         matters.
       again: measure also what the file answers already.
+      over_training: trained encoders at every checkpoint, and summaries of the curves.
 
     Returns:
       The records, and the file eval/linear_probe-DIGEST.json that holds them.
@@ -69,13 +75,16 @@ def linear_probe(
         raise InputError("linear_probe reads one run: leave out --other")
     tuning = resolved(context.run, tuning, {})
     request = _request(context, tuning)
-    name = f"{PROBE}-{fingerprint({**request, 'step': 0})}.json"
+    steps = "steps-" if over_training else ""
+    name = f"{steps}{PROBE}-{fingerprint({**request, 'step': 0})}.json"
     path = context.run.folder / "eval" / name
     found = [] if again else record.finished(path, request, log)
     if not found:
         views = run_views(context.run, tuning, context.source.params)
         data = task_data.load(tuning, views, context.run.config.corpora, log)
-        found = list(_records(context, tuning, data))
+        contexts = context.over_training() if over_training else [context]
+        found = [r for one in contexts for r in _records(one, tuning, data)]
+        found += summaries(found) if over_training else []
         record.write(path, RecordFile(context.run.folder.name, PROBE, request, found))
     return found, path
 
@@ -87,7 +96,8 @@ def _request(context: Context, tuning: Tuning) -> dict[str, Any]:
 
 
 def _records(context: Context, tuning: Tuning, data: TaskData) -> Iterator[Record]:
-    for model, weights in MODELS.items():
+    for model in (x for x in MODELS if x in context.models):
+        weights = MODELS[model]
         scored, probes = [], []
         for one in weights:
             probe, found = _measured(context, tuning, data, one)

@@ -13,6 +13,7 @@ import numpy as np
 
 from xl_jax.analysis import record
 from xl_jax.analysis.bootstrap import interval, resample
+from xl_jax.analysis.curves import summaries
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import PROBE
@@ -59,6 +60,9 @@ TASKS: dict[str, Callable[[Context], Iterator[Record]]] = {
     "twins": twins,
 }
 USUAL = ("retrieval", "translation", "cka", "perplexity")  # after training
+
+
+OVER_TRAINING = ("retrieval", "translation", "cka")  # and linear_probe; twins always are
 
 
 class Measured(NamedTuple):
@@ -126,6 +130,37 @@ def measure(
             raise InputError(message)
         log(printable(message))
     return measured
+
+
+def measure_over_training(
+    run: Run,
+    tasks: Sequence[str] = OVER_TRAINING,
+    again: bool = False,
+    options: EvalOptions | None = None,
+    log: Callable[[str], None] = print,
+) -> Measured:
+    """The records of the tasks at step 0 and at every checkpoint that is kept, and of each curve
+    its summary (see `curves.summaries`), in eval/steps-TASK.json.
+
+    Raises:
+      InputError: see `measure`; a task that is not one of `OVER_TRAINING`.
+    """
+    check_tasks(tasks, OVER_TRAINING)
+    check_links(run.folder, ["eval"])
+    context = Context(run, None, options, log)
+    ending = "" if options in (None, run.config.probe) else f"-{_digest(context)}"
+    name = f"steps-{'-'.join(tasks)}{ending}"
+    path = run.folder / "eval" / f"{name}.json"
+    records = [] if again else record.finished(path, context.request, log)
+    if not records:
+        for at_step in context.over_training():
+            log(f"step {at_step.source.step:,}")
+            records += [r for task in tasks for r in TASKS[task](at_step)]
+        if not records:
+            raise InputError(f"{run.folder}: nothing to measure {', '.join(tasks)} on")
+        records += summaries(records)
+        record.write(path, RecordFile(run.folder.name, "+".join(tasks), context.request, records))
+    return Measured(records, [path], _title(run, None), path.with_suffix(".png"))
 
 
 def check_tasks(tasks: Sequence[str], known: Iterable[str] = (*TASKS, *TRANSFER, PROBE)) -> None:

@@ -38,7 +38,7 @@ def retrieval(context: Context) -> Iterator[Record]:
     for case in _cases(context):
         pairs = items.with_candidates(context, case.source, case.target, case.pairs)
         case = case._replace(pairs=pairs)
-        for model in MODELS if case.map_pairs else ("trained", "untrained"):
+        for model in context.models if case.map_pairs else _without_map(context):
             of_source, of_targets = MODELS[model]
             found = [list(_retrieved(context, case, (of_source, w))) for w in of_targets]
             origin = context.origin(model, case.source, case.target)
@@ -52,7 +52,7 @@ def translation(context: Context) -> Iterator[Record]:
         pairs = items.words(context, source, target)
         if pairs is None:
             continue
-        for model in ("trained", "untrained"):
+        for model in _without_map(context):
             xs = context.source.sentences(model, source, pairs.source, context.layers)
             ys = context.target.sentences(model, target, pairs.target, context.layers)
             found = [
@@ -72,8 +72,13 @@ def cka(context: Context) -> Iterator[Record]:
     for case in _cases(context):
         if not case.pairs.aligned:
             raise InputError(f"{case.pairs.name}: CKA needs pairs that are one to one")
-        for model in MODELS:
+        for model in context.models:
             yield from _similarity(context, case, model)
+
+
+def _without_map(context: Context) -> list[str]:
+    """The models whose two spaces have something in common."""
+    return [model for model in context.models if model != "untrained target"]
 
 
 def _cases(context: Context) -> Iterator[Case]:

@@ -2,7 +2,6 @@
 sentence retrieval, and the multilinguality score of Dufter and Schuetze (2020), for every
 checkpoint that the run kept."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +28,8 @@ def twins(context: Context) -> Iterator[Record]:
         pair: (items.sentences(context, *pair), items.words(context, *pair))
         for pair in context.language_pairs
     }
-    untrained = (0, encoders.views("untrained"))
-    for step, views in itertools.chain([untrained], encoders.checkpoints(context.log)):
+    for at_step in encoders.over_training(context.log):
+        step, views = at_step.step, at_step.views("trained")
         for (source, target), (sentences, words) in known.items():
             if sentences is None or words is None:
                 continue

@@ -100,7 +100,7 @@ def _train(
 
     speed = Speed(run.model, mesh)
     since_log: list[dict[str, jax.Array]] = []
-    stop = False
+    stop, curve = False, config.curve
     with (
         Tracker(run.folder, step, config.steps) as tracker,
         CtrlC() as ctrl_c,
@@ -132,7 +132,7 @@ def _train(
                     tracker.say(f"step {step:,}: held-out perplexity {text}")
                     if best:
                         best.save(step, state, score=perplexity[config.best])
-                if done or stop or step % config.checkpoint_every == 0:
+                if done or stop or step % config.checkpoint_every == 0 or step in curve:
                     checkpoints.save(step, state)
             if stop:
                 break

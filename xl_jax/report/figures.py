@@ -70,6 +70,27 @@ def by_layer(records: Sequence[Record], title: str) -> Figure:
     return figure
 
 
+@style.applied()
+def over_training(records: Sequence[Record]) -> Figure:
+    """A panel a measure: its value by step, a line a layer, means over directions; languages
+    centred where there is a choice, and of a probe what arrives in other languages."""
+    kept = [r for r in _debiased(records) if r.get("centred") is not False]
+    kept = [r for r in kept if r.metric != "linear_probe" or r.source != r.target]
+    kept = [r for r in kept if r.layer is not None and r.get("common", 1)]
+    panels = []
+    for metric in metrics.order(r.metric for r in kept):
+        here = [r for r in kept if r.metric == metric]
+        how, steps = metrics.shown(metric), sorted({r.step or 0 for r in here})
+        of_layers = []
+        for i, layer in enumerate(layers(here)):
+            values = [how.scale * (mean(here, layer=layer, step=n) or 0) for n in steps]
+            look = {"colour": style.CYCLE[i % len(style.CYCLE)]}
+            look["marker"] = style.MARKERS[i % len(style.MARKERS)]
+            of_layers.append(lines.Line(f"layer {layer}", steps, values, **look))
+        panels.append(lines.Panel(how.short, of_layers))
+    return lines.multiples(panels, lines.Axis("step", "% or x100", log=True))
+
+
 def _panel(axis: Any, block: Block) -> None:
     """Value by layer with its interval (of both directions: their mean), a line a kind, chance."""
     columns = layers(block.records)

@@ -74,7 +74,13 @@ TASKS = {
     "tagging": "tagging",
 }
 # Records of other records: shown beside them, in forms of their own.
-DERIVED = ("best_layer", "cka_layers", "cka_layers_debiased", "cka_retrieval_correlation")
+DERIVED = (
+    "best_layer",
+    "cka_layers",
+    "cka_layers_debiased",
+    "cka_retrieval_correlation",
+    "over_training",
+)
 
 
 def shown(metric: str, values: Iterable[float] = ()) -> Shown:

@@ -7,6 +7,13 @@ from xl_jax.analysis.record import Record
 from xl_jax.report import figures, style, tables
 
 
+def show_over_training(records: Sequence[Record], figure: Path) -> None:
+    """Prints when each measure rises, and draws its curves to `figure` (.png) and a .pdf."""
+    print(f"\n{tables.over_training(records)}")
+    style.save(figures.over_training(records), figure)
+    print(f"\nfigure: {figure}")
+
+
 def show(records: Sequence[Record], title: str, figure: Path, details: bool = False) -> None:
     """Prints the tables, and draws values by layer to `figure` (.png) and a .pdf beside it.
 

@@ -185,6 +185,28 @@ def checkpoints(records: Sequence[Record]) -> str:
     return aligned(rows) if len(rows) > 1 else ""
 
 
+def over_training(records: Sequence[Record]) -> str:
+    """Every curve of `curves.summaries`: end, when half of the way there was passed, peak. CKA of
+    unequal layers is left out."""
+    here = [r for r in records if r.metric == "over_training" and r.get("target_layer") is None]
+    rows = [["over training", "layer", "start", "half at step", "end", "peak", "at step"]]
+    for r in here:
+        name = label(r).removeprefix(", ")
+        half = r.get("half_step")
+        rows.append(
+            [
+                f"  {r.get('of')}, {r.source} to {r.target}{name and f', {name}'}",
+                str(r.layer),
+                percent(r.get("start")),
+                "-" if half is None else f"{half:,.0f}",
+                percent(r.value),
+                percent(r.get("peak")),
+                f"{r.get('peak_step', 0):,}",
+            ]
+        )
+    return aligned(rows)
+
+
 def of_layers(record: Record) -> str:
     """The layers that a multilinguality score is the mean of."""
     if record.has(layers="all"):

@@ -12,7 +12,7 @@ shapes, mask or vocabulary) are refused with the difference.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Checkpoints:
     be one writer at most (see `lock`): it removes what a killed one left half-written.
 
     Args:
+      also: steps that are kept beside the newest ones.
       metadata: written beside every step, as JSON; a step that says something else in a field that
         this one has is refused by `restore`.
       at_once: bytes that are being written at a time, at least those of the largest leaf; saving
@@ -58,12 +59,14 @@ class Checkpoints:
         best: bool = False,
         metadata: Mapping[str, Any] | None = None,
         read_only: bool = False,
+        also: Collection[int] = (),
         at_once: int = 0,
     ):
         self.log, self.best, self.read_only, self.at_once = log, best, read_only, at_once
         self.metadata: dict[str, Any] = plain(metadata or {})  # as it will be read
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=None if read_only else keep,
+            **({} if read_only or best else {"preservation_policy": _newest(keep, also)}),
+            max_to_keep=keep if best and not read_only else None,
             create=not read_only,
             cleanup_tmp_directories=not read_only,
             best_fn=(lambda scores: scores["score"]) if best else None,
@@ -257,6 +260,12 @@ class Checkpoints:
                 f"{self.manager.directory}: step {step} is of another run (there -> here): "
                 f"{'; '.join(lines[:4])}{more}"
             )
+
+
+def _newest(keep: int, also: Collection[int]) -> Any:
+    policies = ocp.checkpoint_managers.preservation_policy
+    kept = [policies.LatestN(n=keep), policies.CustomSteps(sorted(also))]
+    return policies.AnyPreservationPolicy(kept)
 
 
 @contextmanager

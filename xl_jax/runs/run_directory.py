@@ -32,7 +32,7 @@ from xl_jax.training.step import State, init_state, state_shapes
 
 # Fields that do not change what is trained: a run goes on under other values of them.
 RESUMABLE_FIELDS = re.compile(
-    r"mesh\.|keep:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\.|"
+    r"mesh\.|keep(_curve)?:|(log|eval|checkpoint)_every:|skip_nonfinite:|model\.(remat|attention):|probe\.|"
     r"data\.dir:"
 )
 
@@ -59,11 +59,10 @@ class Run:
     def checkpoints(
         self, log: Callable[[str], None] = print, read_only: bool = True, at_once: int = 0
     ) -> Checkpoints:
-        """The newest steps."""
-        folder, keep = self.folder / "checkpoints", self.config.keep
-        return Checkpoints(
-            folder, keep, log, metadata=self.metadata, read_only=read_only, at_once=at_once
-        )
+        """The newest steps, and those of the curve."""
+        folder, keep, also = self.folder / "checkpoints", self.config.keep, self.config.curve
+        named: dict[str, Any] = {"read_only": read_only, "also": also, "at_once": at_once}
+        return Checkpoints(folder, keep, log, metadata=self.metadata, **named)
 
     def best(self, log: Callable[[str], None] = print, read_only: bool = True) -> Checkpoints:
         """The step of the smallest held-out perplexity of the language `config.best`."""
