@@ -19,7 +19,7 @@ from xl_jax.evaluate.encoders import RANDOM, Encoders
 from xl_jax.evaluate.mapped_transfer import through_map
 from xl_jax.evaluate.maps import save_maps, sentence_maps
 from xl_jax.evaluate.pairs import sentence_files
-from xl_jax.evaluate.runner import measure
+from xl_jax.evaluate.runner import measure, measure_over_training
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.runs import run_directory
 from xl_jax.runs.run_directory import Run
@@ -334,6 +334,24 @@ def test_an_untrained_target_is_several_encoders_independent_of_the_run(same: Ru
             assert abs(np.corrcoef(np.ravel(table), np.ravel(other))[0, 1]) < 0.2
     again = Encoders(same).views(RANDOM[1])["a"]["embed"]["token"]
     np.testing.assert_array_equal(again, tables[2])
+
+
+@pytest.mark.slow
+def test_a_run_saved_at_its_start_has_flat_curves(same: Run) -> None:
+    found = measure_over_training(same, ("retrieval", "cka"), log=lambda _: None)
+    (path,) = found.files
+    assert path.name == "steps-retrieval-cka.json" and path.exists()
+    assert {(r.step, r.model) for r in found.records} == {
+        *((0, "untrained"), (2, "trained"), (2, ""))
+    }
+    curves = [r for r in found.records if r.metric == "over_training"]
+    assert {r.get("of") for r in curves} >= {"sentence_retrieval", "cka_debiased", "anc"}
+    for r in curves:
+        assert r.get("steps") == 2 and r.value == r.get("start") and r.get("half_step") is None
+    again = measure_over_training(same, ("retrieval", "cka"), log=lambda _: None)
+    assert again.records == found.records
+    with pytest.raises(InputError, match="unknown task 'perplexity'"):
+        measure_over_training(same, ("perplexity",))
 
 
 @pytest.mark.slow

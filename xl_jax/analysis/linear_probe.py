@@ -65,8 +65,8 @@ def fit(
       InputError: no vectors, or values that are not finite.
     """
     x, dev_x = finite(x, "training vectors"), finite(dev_x, "development vectors")
-    y_n = jnp.asarray(labels)
     shape = x.shape[2], int(labels.max()) + 1
+    y_nxC = jax.nn.one_hot(labels, shape[1])
     layers = []
     for x_nxD, dev_mxD in zip(x, dev_x, strict=True):
         mean, sd = x_nxD.mean(0), np.maximum(x_nxD.std(0), 1e-6)
@@ -75,7 +75,7 @@ def fit(
         weights = jnp.zeros(shape), jnp.zeros(shape[1])
         tried = []
         for strength in STRENGTHS:
-            weights = _minimum(z_nxD, y_n, jnp.float32(strength), weights)
+            weights = _minimum(z_nxD, y_nxC, jnp.float32(strength), weights)
             weight, bias = jax.device_get(weights)
             right = ((dev_z @ weight + bias[None]).argmax(-1) == dev_labels).mean()
             tried.append((mean, sd, weight, bias, np.float32(strength), right))
@@ -85,14 +85,14 @@ def fit(
 
 @jax.jit
 def _minimum(
-    z_nxD: Array, y_n: Array, strength: Array, weights: tuple[Array, Array]
+    z_nxD: Array, y_nxC: Array, strength: Array, weights: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """(weight [D, C], bias [C]) of the least mean loss plus strength x squared weights."""
 
     def loss(weights: tuple[Array, Array]) -> Array:
         weight_DxC, bias_C = weights
         logits_nxC = z_nxD @ weight_DxC + bias_C[None]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits_nxC, y_n)
+        losses = optax.softmax_cross_entropy(logits_nxC, y_nxC)
         return losses.mean() + strength * jnp.square(weight_DxC).sum()
 
     tx = optax.lbfgs()

@@ -104,6 +104,8 @@ class Context:
 
     def origin(self, model: str, source: str, target: str) -> dict[str, Any]:
         """Fields of every record about the encoders `model`."""
+        if model == "trained" and self.source.step == 0:  # where curves begin
+            model = "untrained"
         return {
             "source": source,
             "target": target,

@@ -140,7 +140,7 @@ def _record(
         chance=first.majority,
         n=len(test.items),
         data=test.spec,
-        model=model,
+        model=model if context.source.step else "untrained",
         seed=context.run.config.seed,
         step=context.source.step if model == "trained" else 0,
         extras={**score, **of_layer, **hits.spread([one.value for one in same])},

@@ -84,7 +84,7 @@ def over_training(records: Sequence[Record]) -> Figure:
         of_layers = []
         for i, layer in enumerate(layers(here)):
             values = [how.scale * (mean(here, layer=layer, step=n) or 0) for n in steps]
-            look = {"colour": style.CYCLE[i % len(style.CYCLE)]}
+            look: dict[str, Any] = {"colour": style.CYCLE[i % len(style.CYCLE)]}
             look["marker"] = style.MARKERS[i % len(style.MARKERS)]
             of_layers.append(lines.Line(f"layer {layer}", steps, values, **look))
         panels.append(lines.Panel(how.short, of_layers))
