@@ -41,6 +41,11 @@ CASES = {
         toy.pre_norm(),
         "MegatronBertForMaskedLM",
     ),
+    "roberta": (
+        Vocab(mode="joint", size=60, type="unigram"),
+        dataclasses.replace(toy.MODEL, ffn=40),
+        "RobertaForMaskedLM",
+    ),
     "local": (
         Vocab(mode="local", size=50, sizes="fr=55"),
         dataclasses.replace(toy.MODEL, mlm_transform=True, norm_eps=1e-5, activation="gelu_tanh"),
@@ -55,7 +60,8 @@ def exported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     vocab, model, name = CASES[request.param]
     run = toy.run(folder / "run", toy.config(toy.corpora(folder), vocab, model=model))
-    export(run, "fr", folder / "fr", log=lambda _: None)
+    chosen = "roberta" if request.param == "roberta" else ""  # else the first that holds the model
+    export(run, "fr", folder / "fr", chosen, log=lambda _: None)
     return run, folder / "fr", name
 
 

@@ -1,5 +1,6 @@
 """Encoders of transformers as runs: the same tokens, states and logits, and back to the bit."""
 
+import dataclasses
 import json
 import shutil
 import struct
@@ -15,12 +16,15 @@ from xl_jax.config import EvalOptions
 from xl_jax.config.finetune import Tuning
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
+from xl_jax.evaluate.context import Context
+from xl_jax.evaluate.mapped_transfer import through_map
 from xl_jax.evaluate.runner import measure
 from xl_jax.finetune.transfer import Transfer
 from xl_jax.interchange.export import export
 from xl_jax.interchange.imported import Imported
 from xl_jax.interchange.importing import import_run
 from xl_jax.interchange.safetensors_file import Tensors
+from xl_jax.tokens.given import processor
 from xl_jax.training.step import state_shapes
 
 with warnings.catch_warnings():
@@ -64,10 +68,19 @@ def byte_bpe() -> tuple:
     return made._tokenizer, ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 
 
+MADE = {
+    "bert": word_piece, "megatron-bert": word_piece, "xlm-roberta": unigram, "camembert": unigram,
+    "roberta": byte_bpe, "xlm": unigram,
+}  # fmt: skip
+CLASSES = {
+    "bert": "Bert", "megatron-bert": "MegatronBert", "xlm-roberta": "XLMRoberta",
+    "camembert": "Camembert", "roberta": "Roberta",
+}  # fmt: skip
+
+
 def save(folder: Path, kind: str, seed: int = 0) -> Path:
     """A random model and a tokenizer, as `save_pretrained` leaves them."""
-    make = {"bert": word_piece, "xlm-roberta": unigram, "roberta": byte_bpe, "xlm": unigram}[kind]
-    tokenizer, names = make()
+    tokenizer, names = MADE[kind]()
     roles = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
     roles = dict(zip(roles, names, strict=True))
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
@@ -83,7 +96,7 @@ def save(folder: Path, kind: str, seed: int = 0) -> Path:
         c.lang2id, c.id2lang = {"en": 0, "fr": 1}, {0: "en", 1: "fr"}
         model = transformers.XLMWithLMHeadModel(c)
     else:
-        name = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}[kind]
+        name = CLASSES[kind]
         c = getattr(transformers, f"{name}Config")(layer_norm_eps=1e-5, **WIDTH, **common)
         model = getattr(transformers, f"{name}ForMaskedLM")(c)
     with torch.no_grad():
@@ -94,7 +107,7 @@ def save(folder: Path, kind: str, seed: int = 0) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["bert", "xlm-roberta", "roberta", "xlm"])
+@pytest.fixture(scope="module", params=["bert", "megatron-bert", "xlm-roberta", "roberta", "xlm"])
 def imported(request, tmp_path_factory):
     """(run of English and French, folder that it was imported from, its architecture)"""
     folder = tmp_path_factory.mktemp("import")
@@ -157,6 +170,43 @@ def test_two_encoders_are_an_all_private_run(tmp_path):
         np.testing.assert_array_equal(mine, query)
     moments = state_shapes(run.model, one_device()).moments
     assert not jax.tree.leaves(moments)  # frozen parameters have none
+
+
+def test_camembert_is_roberta_by_another_name(tmp_path):
+    there = save(tmp_path / "there", "camembert")
+    assert json.loads((there / "config.json").read_text())["model_type"] == "camembert"
+    run = import_run({("fr",): there}, tmp_path / "run", log=lambda _: None)
+    assert Imported(there).format.name == "roberta"
+    view, tensors = run.model.view(run.trained()[1], 0), Tensors(there)
+    for i in (1, 2):
+        name = f"roberta.encoder.layer.{i - 1}.intermediate.dense.weight"
+        np.testing.assert_array_equal(view[f"layer_{i}"]["ffn"]["up"]["kernel"].T, tensors[name])
+    positions = tensors["roberta.embeddings.position_embeddings.weight"][
+        2:
+    ]  # 0 and 1 are no text's
+    types = tensors["roberta.embeddings.token_type_embeddings.weight"][0]
+    np.testing.assert_array_equal(view["embed"]["position"], positions + types)
+    export(run, "fr", tmp_path / "again", log=lambda _: None)
+    for name in tensors:
+        np.testing.assert_array_equal(Tensors(tmp_path / "again")[name], tensors[name])
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_list_of_words_is_bert_s_tokenizer(lower, good, tmp_path):
+    folder = shutil.copytree(good, tmp_path / "words")
+    ids = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    words = [*sorted(ids, key=ids.__getitem__), "La", "Mi", "ÉTÉ", "[unused0]"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+    theirs = transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=lower)
+    there = Imported(folder)
+    encode = processor(there.tokenizer).encode
+    for line, found in zip(LINES, encode(LINES), strict=True):
+        wanted = theirs(line, add_special_tokens=False)["input_ids"]
+        assert "[MASK]" in line or [there.order[i] for i in found] == wanted
+    ((first,),) = encode(["La"])
+    assert (words[there.order[first]] == "La") is not lower
 
 
 BAD = {
@@ -242,3 +292,11 @@ def test_every_kind_of_task_works_on_imported_encoders(tmp_path):
     transfer = Transfer(run, tuning, log=lambda _: None)
     transfer.run_all()
     assert {r["target"] for r in transfer.records()} == {"en", "fr"}
+
+    (tmp_path / "links").write_text("0-0 1-1 2-2\n" * 8)
+    mapped = EvalOptions(map=pairs, links=f"{tmp_path}/links", layers=(1,))
+    context = Context(run, None, mapped, lambda _: None)
+    tuning = dataclasses.replace(tuning, new_layers=1)
+    records, _ = through_map(context, tuning, lambda _: None)
+    kinds = {r["map"] for r in records if r["target"] == "fr" and r.has(metric="f1")}
+    assert kinds == {"none", "procrustes", "random"}

@@ -135,5 +135,5 @@ def test_some_harm_to_a_run_and_nothing_is_lost(tmp_path: Path) -> None:
     found = record.read(written)["records"]
     assert {x["kind"] for x in found} == {"damage", "kill", "rivals"}
     assert sum(x["trials"] for x in found) == 3
-    torture.main([*flags, f"--out={tmp_path / 'out'}", f"--json={written}"])  # all made already
+    torture.main([*flags, f"--out={tmp_path / 'out'}", f"--json={written}", "--report"])
     assert record.read(written)["records"] == found

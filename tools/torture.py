@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
     stopping.listen()  # before the imports below
 
+import argparse
 import json
 import random
 import re
@@ -118,6 +119,29 @@ class Diary:
         return counts + faults
 
 
+def make(
+    diary: Diary, kinds: list[str], numbers: Sequence[int], args: argparse.Namespace, commit: str
+) -> None:
+    """The trials of these numbers that were not made, or were a fault."""
+    out = args.out.absolute()
+    if "disk" in kinds and not allowed(out):
+        print("no full disk: mounting a tmpfs is not allowed here")
+        kinds = [kind for kind in kinds if kind != "disk"]
+    reference = Reference(out, tuple(args.stages.split(",")), commit)
+    if "damage" in kinds:
+        check_again(reference)
+    each = plan(args.trials, kinds)
+    for number in numbers:
+        if diary.well(number):
+            continue
+        trial = KINDS[each[number]](reference, number, random.Random(f"{args.seed} {number}"))
+        made = {"number": number, "kind": each[number], "commit": commit, **trial._asdict()}
+        diary.add(made)
+        print(f"{number + 1} {each[number]}, {trial.harm}: {trial.outcome}", flush=True)
+        if trial.outcome not in GOOD:
+            print("    " + " ".join(trial.said.split())[-300:], flush=True)
+
+
 def main(argv: Sequence[str]) -> None:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--trials", type=int, default=20)
@@ -126,6 +150,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--stages", default=",".join(STAGES), help="of the run, the first ones")
     parser.add_argument("--part", default="1/1", help="I/N: every N-th trial, from the I-th on")
     parser.add_argument("--out", type=Path, required=True, help="an empty directory, or of trials")
+    parser.add_argument("--report", action="store_true", help="only of trials that are made")
     parser.add_argument("--json", type=Path, help="file to write the record to")
     args = parser.parse_args(argv)
     kinds, stages = args.only.split(","), tuple(args.stages.split(","))
@@ -141,33 +166,19 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--part={args.part}: not I/N, with I from 1 to N")
     cli.check_folder("out", args.out)
     cli.check_file("json", args.json)
-    out = args.out.absolute()
     request = {"trials": args.trials, "seed": args.seed, "kinds": kinds, "stages": stages}
     diary = Diary(args.out, plain(request))
     measurement = record.about(["python", "tools/torture.py", *argv])
-    commit = measurement["commit"]
-    if "disk" in kinds and not allowed(out):
-        print("no full disk: mounting a tmpfs is not allowed here")
-        kinds.remove("disk")
-
-    reference = Reference(out, stages, commit)
-    if "damage" in kinds:
-        check_again(reference)
-    for number, kind in enumerate(plan(args.trials, kinds)):
-        if diary.well(number) or number % parts != first - 1:
-            continue
-        trial = KINDS[kind](reference, number, random.Random(f"{args.seed} {number}"))
-        diary.add({"number": number, "kind": kind, "commit": commit, **trial._asdict()})
-        print(f"{number + 1} {kind}, {trial.harm}: {trial.outcome}", flush=True)
-        if trial.outcome not in GOOD:
-            print("    " + " ".join(trial.said.split())[-300:], flush=True)
+    if not args.report:
+        make(diary, kinds, range(first - 1, args.trials, parts), args, measurement["commit"])
     diary = Diary(args.out, plain(request))  # with what other parts have made
     for x in (records := diary.records()):
         print(", ".join(f"{name} {value}" for name, value in x.items()))
     if args.json:
         record.write(args.json, measurement, records)
     if faults := diary.faults():
-        raise RuntimeError(f"{len(faults)} of {args.trials} trials lost something or were silent")
+        made = len(diary.made)
+        raise RuntimeError(f"{len(faults)} of {made} trials lost something or were silent")
 
 
 if __name__ == "__main__":
