@@ -241,7 +241,8 @@ class Imported:
         found: dict[str, Any] = {}
         for name in ("tokenizer_config.json", "special_tokens_map.json"):
             if (self.folder / name).exists():
-                found |= {k: x for k, x in read_json(self.folder / name).items() if x}
+                settings = read_json(self.folder / name).items()
+                found |= {k: x for k, x in settings if x is not None}
         return found
 
     def _role(self, role: str) -> str:
