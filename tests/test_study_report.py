@@ -1,6 +1,7 @@
 """The report of a study, from literal records: what its page, Markdown, LaTeX and CSV say."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from xl_jax.analysis.curves import summaries
 from xl_jax.analysis.record import Record
 from xl_jax.report import metrics, study_report, style
 from xl_jax.report.document import NONE, Cell, Column, Table, number
 from xl_jax.report.formats import csv_files, latex, markdown
-from xl_jax.report.sections import masks, table1
+from xl_jax.report.sections import curves, masks, table1
 from xl_jax.report.study_records import Expected, Row, RunRecords, StudyRecords
 from xl_jax.report.values import BEST, TOP, Key, Measure, Values
 
@@ -281,6 +283,26 @@ def test_the_same_records_give_the_same_bytes(written: Path, tmp_path: Path) -> 
     for ending in ("png", "pdf"):
         first = (written / "figures" / f"{figure.name}.{ending}").read_bytes()
         assert (tmp_path / f"again.{ending}").read_bytes() == first
+
+
+def test_curves_have_their_last_step_and_when_they_rise() -> None:
+    scores = [
+        dataclasses.replace(r, step=step, low=r.value - 0.1, high=r.value + 0.1)
+        for step, v in ((8, 0.9), (2, 0.1), (4, 0.6))
+        for r in retrieval([v / 2, v])
+    ]
+    records = [*scores, *retrieval([0.0, 0.02], "untrained"), *summaries(scores)]
+    study = StudyRecords("", [Row("a")], [RunRecords("a", 0, records=records)])
+    values = Values(study)
+    assert values.item_interval("a", "en-fr", RETRIEVAL, TOP) == (0.8, 1.0)
+    curve = values.curve("a", "en-fr", RETRIEVAL, TOP)
+    assert {step: s.mean for step, s in curve.items()} == {0: 0.02, 2: 0.1, 4: 0.6, 8: 0.9}
+    (learning,) = curves.sections(values)
+    assert [figure.data.name for figure in learning.figures] == ["learning_1"]
+    (rises,) = learning.tables
+    (line,) = rises.rows
+    words = [cell.text for cell in line]
+    assert words == ["sentence retrieval, P@1 %, en-fr", "a", "10.0", "4", "90.0", "90.0", "8"]
 
 
 def test_dots_are_each_row_with_its_own_untrained_model() -> None:

@@ -79,7 +79,9 @@ class Values:
         self._chosen: dict[Key, int | None] = {}  # layers, on a development set
         self._intervals: dict[tuple[Key, int | None], tuple[float, float]] = {}
         for run in study.runs:
-            records = [r for r in run.records if _counts(r)]
+            # Of several steps, intervals and chosen layers are those of the last.
+            in_order = sorted(run.records, key=lambda r: r.step or 0)
+            records = [r for r in in_order if _counts(r)]
             if any(r.metric == DEBIASED for r in records):  # few items make CKA as it is large
                 records = [r for r in records if r.metric != "cka"]
             ways = _ways(records)
@@ -93,7 +95,7 @@ class Values:
                     chances[run.row, key.pair, measure].append(r.chance)
                 if r.low is not None and r.high is not None:
                     self._intervals[key, r.layer] = (r.low, r.high)
-            for r in run.records:
+            for r in in_order:
                 if r.metric == "best_layer" and r.get("chosen_on", TEST) != TEST:
                     of = str(r.get("of"))
                     measure = Measure(of, _way(r, ways.get(of, ())))

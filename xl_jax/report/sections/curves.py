@@ -1,16 +1,20 @@
 """Over training: the loss and held-out perplexity, and measures at the checkpoints kept."""
 
+import dataclasses
 import re
+import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from xl_jax.analysis.curves import OVER_TRAINING
+from xl_jax.analysis.record import Record
 from xl_jax.analysis.spread import Spread, over_seeds
 from xl_jax.report import cells
-from xl_jax.report.document import Column, Figure, Section, Table
+from xl_jax.report.document import Cell, Column, Figure, Section, Table
 from xl_jax.report.metrics import Shown
 from xl_jax.report.plots import lines
-from xl_jax.report.values import TOP, Measure, Values
+from xl_jax.report.values import TOP, Measure, Values, pair_of
 
 # A line of training: its name in metrics.jsonl, title, whether the scale is that of ratios.
 TRAINING = (
@@ -30,7 +34,7 @@ def sections(values: Values) -> Iterator[Section]:
             "are 95 % intervals."
         ]
         yield Section("training", "Training curves", text, training, values.study.command)
-    learning = list(_learning(values))
+    learning: list[Table | Figure] = [*_learning(values), *_rises(values)]
     if learning:
         text = [
             "Measures at the checkpoints that were kept, at the top layer; step 0 is the untrained "
@@ -80,6 +84,47 @@ def _learning(values: Values) -> Iterator[Figure]:
         for pair in values.pairs_of(measure):
             number += 1
             yield _learning_figure(values, f"learning_{number}", measure, pair)
+
+
+def _rises(values: Values) -> Iterator[Table]:
+    """When each measure rises: of the records of curves, at the top layer."""
+    rows = []
+    for measure in values.main_measures():
+        shown = values.shown(measure)
+        for row in values.study.rows:
+            of_pair: dict[str, list[Record]] = defaultdict(list)
+            for run in values.study.of_row(row.name):
+                for r in run.records:
+                    if r.metric == OVER_TRAINING and _is_of(r, measure, values):
+                        of_pair[pair_of(dataclasses.replace(r, metric=measure.metric))].append(r)
+            for pair, found in sorted(of_pair.items()):
+                names = [cells.text(f"{values.title(measure)}, {pair}"), cells.text(row.shown)]
+                rows.append([*names, *_rise(found, shown)])
+    if rows:
+        titles = ("start", "half at step", "end", "peak", "peak at step")
+        columns = [Column("measure", text=True), Column("row", text=True), *map(Column, titles)]
+        caption = (
+            "When each measure rises: means over seeds (and directions), at the top layer. Half of "
+            "the way from start to end is passed between two measured steps."
+        )
+        yield Table("rises", caption, columns, [("", rows)])
+
+
+def _is_of(record: Record, measure: Measure, values: Values) -> bool:
+    way = dict(measure.way)
+    alike = all(record.get(k) in (way.get(k), None, False) for k in ("centred", "map"))
+    top = max(values.layers(measure), default=None)
+    return alike and record.has(of=measure.metric, layer=top)
+
+
+def _rise(found: Sequence[Record], shown: Shown) -> list[Cell]:
+    def over(name: str) -> float | None:
+        known = [float(v) for r in found if (v := r.get(name)) is not None]
+        return statistics.fmean(known) if known else None
+
+    steps = [None if (v := over(name)) is None else round(v) for name in ("half_step", "peak_step")]
+    start, end, peak = (cells.value(over(name), shown) for name in ("start", "value", "peak"))
+    return [start, cells.count(steps[0]), end, peak, cells.count(steps[1])]
 
 
 def _learning_figure(values: Values, name: str, measure: Measure, pair: str) -> Figure:
