@@ -11,6 +11,11 @@ Runs: finished ones, given in the order from most to least in common; the first 
 second, gold sentences, at every layer. A measure's grade is Spearman's correlation with that order.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence

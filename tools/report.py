@@ -7,6 +7,11 @@ It reads study.json and what the folders of the runs hold, computes no measure a
 What is missing is shown as missing. What it writes: docs/report.md.
 """
 
+if __name__ == "__main__":
+    from xl_jax import stopping
+
+    stopping.listen()  # before the imports below
+
 import dataclasses
 import json
 import shlex
