@@ -356,3 +356,20 @@ def test_lines_and_table_say_state_and_log_and_escape_names(tmp_path: Path) -> N
     console = Console(file=io.StringIO(), width=200)
     console.print(progress.table([run]))
     assert "[red]b, seed 0" in console.file.getvalue() and "failed" in console.file.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_table_stays_in_its_place(tmp_path: Path) -> None:
+    terminal = Terminal()
+    running = state(state="running", stage="words", config={"steps": 8})
+    with Progress(tmp_path, 1, terminal) as progress:
+        progress.show([running])
+        progress.show([state(state="failed", error="words: error: no file")])
+    said = terminal.getvalue()
+    assert "running" in said and "words" in said and "seed0.log" in said
+    assert "error: no file" in said and "1 failed" in said
+    assert "\x1b[1A" in said  # goes up and writes over the first table

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xl_jax.analysis.record import Record
-from xl_jax.report import figures, style, tables
+from xl_jax.report import figures, overview, style, tables
 
 
 def show_over_training(records: Sequence[Record], figure: Path) -> None:
@@ -24,6 +24,7 @@ def show(records: Sequence[Record], title: str, figure: Path, details: bool = Fa
     texts += [tables.perplexities(records)]
     if details:
         texts += [tables.at_best_layer(records), tables.matrices(records)]
+        texts += [overview.by_pair(records)]
     for text in filter(None, texts):
         print(f"\n{text}")
     if tables.layers(records):
