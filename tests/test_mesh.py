@@ -1,6 +1,7 @@
 """Devices: what a mesh refuses before anything is compiled, and who reads which windows."""
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -52,6 +53,11 @@ def test_more_processes_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
 class Card:
     platform: str = "gpu"
     compute_capability: str = "9.0"
+    version: str = "PJRT C API\ncuda 13000"
+
+    @property
+    def client(self) -> Any:
+        return SimpleNamespace(platform_version=self.version)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,12 @@ class Card:
             Model(attention="cudnn", dtype="bfloat16", attention_dropout=0.0),
             "model.attention = 'cudnn' needs an NVIDIA GPU, this is cpu: use 'xla'",
         ),
+        (
+            Card(compute_capability="7.0"),
+            Model(),
+            "has compute capability 7.0, JAX's packages of CUDA 13 need 7.5: .*jax\\[cuda12\\]",
+        ),
+        (Card(compute_capability="7.0", version="cuda 12090"), Model(), None),
         (
             Card(compute_capability="7.5"),
             Model(dtype="bfloat16"),

@@ -58,6 +58,11 @@ def check_backend(model: Model, device: Any) -> None:
             f"model.attention = 'cudnn' needs an NVIDIA GPU, this is {device.platform}: use 'xla'"
         )
     capability = getattr(device, "compute_capability", "")
+    if capability and float(capability) < 7.5 and "cuda 13" in device.client.platform_version:
+        raise InputError(
+            f"{device} has compute capability {capability}, JAX's packages of CUDA 13 need 7.5: "
+            "install those of CUDA 12, jax[cuda12] (python tools/which_jax.py)"
+        )
     if model.dtype == "bfloat16" and capability and float(capability) < 8:
         raise InputError(
             f"model.dtype = 'bfloat16' needs a GPU of compute capability 8.0 or more, {device} has "
