@@ -32,6 +32,9 @@ cli.define_folder("compilation_cache", "Keeps compiled programs for the next sta
 PROFILE = flags.DEFINE_integer(
     "profile", 0, "Training steps of which a profiler trace is written, to profile/.", 0
 )
+TRACK = flags.DEFINE_list(
+    "track", [], "Trackers that get the numbers of training as well: wandb, mlflow."
+)
 
 
 def main() -> None:
@@ -43,17 +46,19 @@ def main() -> None:
     from xl_jax.evaluate.runner import measure
     from xl_jax.pretrain.loop import pretrain
     from xl_jax.report.run import show
+    from xl_jax.runs import loggers
     from xl_jax.runs.interrupt import Interrupted
     from xl_jax.runs.run_directory import start
 
     check_eval_options(config)
+    loggers.check(TRACK.value)
     run = start(config, folder, multihost.say)
     check_gold(run)
     multihost.say(run.model.totals())
     if run.model.equal_rows:
         multihost.say(f"warning: {run.model.equal_rows}")
     try:
-        pretrain(run, multihost.say, PROFILE.value)
+        pretrain(run, multihost.say, PROFILE.value, TRACK.value)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.code)

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,10 @@ def test_a_file_gets_lines_and_no_bar(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracker, "SECONDS", 0)
+    now = [0.0]
+    monkeypatch.setattr(tracker, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with Tracker(tmp_path, 10, 4000) as shown:
+        now[0] = 5
         shown.show(loss="3.210", **{"tokens/s": "12,345"})
         shown.advance(20)
         shown.say("step 20: held-out perplexity a 1.5")
@@ -33,9 +37,9 @@ def test_a_file_gets_lines_and_no_bar(
         shown.record(20, {"loss": 3.21})
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "step 20 of 4,000, loss 3.210, tokens/s 12,345",
+        "step 20 of 4,000, 33:10 left, loss 3.210, tokens/s 12,345",
         "step 20: held-out perplexity a 1.5",
-        "step 30 of 4,000, loss 3.210, tokens/s 12,345",
+        "step 30 of 4,000, 16:32 left, loss 3.210, tokens/s 12,345",
         "step 4,000 of 4,000, loss 3.210, tokens/s 12,345",
     ]
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 20, "loss": 3.21}

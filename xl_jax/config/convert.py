@@ -1,7 +1,7 @@
 """Configs to and from a `ConfigDict` and JSON, the same way for a run's and for fine-tuning's."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar, overload
 
 from ml_collections import config_dict
@@ -44,6 +44,19 @@ def to_dict(config: Section) -> dict[str, Any]:
         return [plain(v) for v in value] if isinstance(value, tuple | list) else value
 
     return plain(dataclasses.asdict(config))
+
+
+def flattened(config: Section) -> dict[str, Any]:
+    """Every field with its section before a dot -> its value, as --config.FIELD names them."""
+
+    def fields(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, x in value.items():
+            if isinstance(x, Mapping) and x:
+                yield from fields(x, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", x
+
+    return dict(fields(to_dict(config), ""))
 
 
 @overload

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Timer
 from typing import Any
 
@@ -15,6 +16,7 @@ from xl_jax.batches.placement import load_steps
 from xl_jax.batches.prefetch import prefetch
 from xl_jax.batches.sampler import Batches, Step
 from xl_jax.batches.windows import make_windows
+from xl_jax.config.convert import flattened
 from xl_jax.devices.mesh import make_mesh
 from xl_jax.errors import InputError
 from xl_jax.pretrain.heldout import Heldout
@@ -23,6 +25,7 @@ from xl_jax.pretrain.speed import Speed
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
+from xl_jax.runs.loggers import open_loggers
 from xl_jax.runs.run_directory import Run, first_state
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
@@ -31,11 +34,17 @@ from xl_jax.training.step import State, state_shapes
 SLOW = 5.0  # seconds of compiling after which a line says so
 
 
-def pretrain(run: Run, log: Callable[[str], None] = print, profile: int = 0) -> State:
+def pretrain(
+    run: Run,
+    log: Callable[[str], None] = print,
+    profile: int = 0,
+    track: Sequence[str] = (),
+) -> State:
     """Train a run to its last step, from its newest whole checkpoint if it has one.
 
     Args:
       profile: write a trace of so many steps to profile/ in the run directory.
+      track: further trackers that get the numbers, see `loggers`.
 
     Raises:
       InputError: another process trains this run; the disk has no room for a checkpoint.
@@ -52,7 +61,7 @@ def pretrain(run: Run, log: Callable[[str], None] = print, profile: int = 0) -> 
                 return found[1]
             if run.config.start and all(jax.tree.leaves(run.model.frozen)):
                 return _only_started(run, mesh, found, checkpoints, log)
-            return _train(run, mesh, found, checkpoints, log, profile)
+            return _train(run, mesh, found, checkpoints, log, profile, track)
         finally:
             checkpoints.close()
 
@@ -80,6 +89,7 @@ def _train(
     checkpoints: Checkpoints,
     log: Callable[[str], None],
     profile: int,
+    track: Sequence[str],
 ) -> State:
     """The rest of the run after the step that was found."""
     config, k = run.config, run.config.steps_per_call
@@ -101,8 +111,9 @@ def _train(
     speed = Speed(run.model, mesh)
     since_log: list[dict[str, jax.Array]] = []
     stop, curve = False, config.curve
+    others = partial(open_loggers, track, run.folder, flattened(config))
     with (
-        Tracker(run.folder, step, config.steps) as tracker,
+        Tracker(run.folder, step, config.steps, loggers=others) as tracker,
         CtrlC() as ctrl_c,
         Profile(run.folder / "profile", profile // k, log) as trace,
     ):
