@@ -4,7 +4,7 @@
 
 Made for 8 chips (TPU v3-8, v5e-8, v6e-8, or 8 GPUs), one slot each. On fewer, the same step in
 parts, e.g. one GPU: --config.mesh.data=1 --config.batch.accum=8 --config.batch.slots=1 . The paper
-took about 3 days on 8 V100; here it has been compiled for TPUs (docs/tpu.md), not run.
+took about 3 days on 8 V100; here it has been compiled for TPUs (docs/compiling.md), not run.
 Paper and XLM agree on every number; where the paper is silent (betas, epsilon, decay, clipping) it
 is XLM's published recipe with the same learning rate and warm-up.
 """

@@ -1,7 +1,7 @@
 """The same mathematics in two forms: one that XLA compiles well for CPUs, one for GPUs and TPUs.
 
 The form is chosen when a program is lowered, by the platform that it is lowered for, which need not
-be there (tools/compile_tpu.py). A program contains only its own platform's form. What the second
+be there (tools/compile_for.py). A program contains only its own platform's form. What the second
 form gains was measured on an H100 (docs/device.md); in bfloat16 it also rounds once, at its end.
 
 Letters: N rows, V pieces of the vocabulary.

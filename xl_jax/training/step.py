@@ -186,7 +186,7 @@ class Update:
 
 
 def _platform(mesh: Mesh) -> str:
-    return mesh.devices.flat[0].platform  # not always the default: tools/compile_tpu.py
+    return mesh.devices.flat[0].platform  # not always the default: tools/compile_for.py
 
 
 def make_heldout(
