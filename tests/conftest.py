@@ -19,12 +19,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Compiling is what these tests spend their time on: optimise little, compile equal programs once.
 # The commands that tests start read the same settings from the environment, and so do the workers
-# of pytest-xdist, which share the cache that its first process makes.
+# of pytest-xdist, which share the cache of its first process. Name a folder in
+# JAX_COMPILATION_CACHE_DIR, and what is compiled is kept for the next time.
 if not settings.SHIPPED:
-    CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.TemporaryDirectory()
-    if CACHE:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        CACHE = tempfile.TemporaryDirectory()
         os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {settings.XLA_FLAGS}"
+    if settings.XLA_FLAGS not in (given := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{given} {settings.XLA_FLAGS}"
     for name, value in {
         "jax_disable_most_optimizations": True,
         "jax_compilation_cache_dir": os.environ["JAX_COMPILATION_CACHE_DIR"],
