@@ -37,6 +37,7 @@ if not settings.SHIPPED:
         os.environ[name.upper()] = str(value)
 
 import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong types is tested
+import xl_jax.text.synthetic  # noqa: E402, F401  nor this: it has no arrays, and many small functions
 
 install_import_hook("xl_jax", "beartype.beartype")
 
