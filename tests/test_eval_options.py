@@ -14,6 +14,7 @@ from xl_jax.config import Config, EvalOptions
 from xl_jax.errors import InputError
 from xl_jax.evaluate.check import check_eval_options, check_gold
 from xl_jax.evaluate.context import between, language_pairs
+from xl_jax.evaluate.pairs import gold_sentences, gold_words
 from xl_jax.evaluate.runner import measure
 from xl_jax.runs.run_directory import WRITTEN, Run, check_links, start
 
@@ -90,6 +91,14 @@ def test_files_named_by_their_languages_are_of_every_pair(tmp_path: Path) -> Non
 def test_a_language_may_be_called_all() -> None:
     options = EvalOptions(source="all")
     assert language_pairs(("en", "all"), ("en", "all"), options, one_run=True) == [("all", "en")]
+
+
+def test_two_twins_of_a_language_are_measured_against_each_other(tmp_path: Path) -> None:
+    text = write_text(tmp_path / "a.txt", 300, 0)
+    data = make(tmp_path, {"en": text, "twin": "twin:en", "third": "twin:en"})
+    a, b = gold_sentences(data, "twin", "third", 20, 0), gold_words(data, "twin", "third", 20)
+    assert a is not None and b is not None and len(a.source) == 20 and len(b.source) > 10
+    assert all(set(a.source.line(i)).isdisjoint(a.target.line(i)) for i in range(20))
 
 
 def test_a_length_that_no_gold_sentence_has_is_refused(tmp_path: Path) -> None:
