@@ -1,5 +1,6 @@
 """Table 1: what each row reaches and what it loses against the reference, beside the paper's."""
 
+import itertools
 import statistics
 from collections.abc import Sequence
 
@@ -33,7 +34,7 @@ def section(values: Values) -> Section | None:
     ]
     if study.reference:
         reference = study.row(study.reference).shown
-        text[0] += f" Δ is the difference from {reference}, mean over the pairs of languages."
+        text[0] += f" Δ is the difference from {reference}, mean over the pairs that both have."
     if study.expected:
         sources = "; ".join(dict.fromkeys(one.source for one in study.expected))
         text.append(
@@ -106,7 +107,7 @@ def _task(task: tuple[str, str]) -> str:
     return metrics.TASKS.get(task[0], task[0])
 
 
-LOOKS = [(style.CYCLE[i], style.MARKERS[i]) for i in range(6)]
+LOOKS = list(zip(style.CYCLE, style.MARKERS, strict=True))
 
 
 def _figure(values: Values, measures: Sequence[Measure]) -> Figure:
@@ -123,11 +124,13 @@ def _figure(values: Values, measures: Sequence[Measure]) -> Figure:
         series.append(dots.Series(name, points, colour, marker, open=True))
     if series:
         panels.append(dots.Panel("published", "Δ, points", series, {"no difference": 0.0}))
+    looks = itertools.cycle(LOOKS)  # one legend tells the series of both panels apart
     for tells, title in ((metrics.TRANSFER, "transfer, ours"), (metrics.SPACE, "space, ours")):
         rates = [m for m in measures if values.shown(m).scale == 100]
         chosen = [m for m in rates if values.shown(m).tells == tells][: len(LOOKS)]
         series = []
-        for measure, (colour, marker) in zip(chosen, LOOKS, strict=False):
+        for measure in chosen:
+            colour, marker = next(looks)
             deltas = {
                 row.name: delta
                 for row in study.rows
