@@ -1,5 +1,7 @@
 """Dependency parsing: CoNLL-U in and out, maximum spanning trees, scores equal to the official."""
 
+import importlib
+import importlib.util
 import random
 from collections import Counter
 from pathlib import Path
@@ -15,6 +17,10 @@ from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.tasks.conllu import HEAD, RELATION, Tree, of_record, read, write
 from xl_jax.tasks.parsing import Arcs, Parsing, attachment, official, spanning_tree
+
+needs_trees = pytest.mark.skipif(
+    not importlib.util.find_spec("ufal"), reason="needs ufal.chu_liu_edmonds, best trees"
+)
 
 # Multi-word token 2-3, empty node 5.1, no space before "." and inside "du".
 SAMPLE = """\
@@ -135,6 +141,16 @@ def test_wrong_encoding_is_refused_with_its_place(tmp_path: Path) -> None:
         read(f"files:{path}", "fr", Counter())
 
 
+def test_parsing_without_its_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(InputError, match="parsing needs ufal.chu_liu_edmonds: pip install ufal"):
+        Parsing.learn([], Tuning(task="parsing"))
+
+
+@needs_trees
 def test_spanning_trees_on_literal_scores() -> None:
     low = -1e30
     # Each word's best head alone would make a cycle of 1 and 2: the tree breaks it at word 1.
@@ -150,6 +166,7 @@ def test_spanning_trees_on_literal_scores() -> None:
     assert spanning_tree(np.array([[low, low], [0.0, low]])).tolist() == [0]
 
 
+@needs_trees
 def test_spanning_trees_are_the_best_of_all() -> None:
     """Against every tree of four words."""
     chance = np.random.default_rng(0)
@@ -173,6 +190,7 @@ def test_spanning_trees_are_the_best_of_all() -> None:
         assert spanning_tree(scores).tolist() == trees[totals.argmax()].tolist()
 
 
+@needs_trees
 def test_scores_on_hand_made_trees() -> None:
     """Five words, one of them punctuation: heads of 4 right, relations of 3, of which one differs
     in its subtype alone."""
@@ -187,6 +205,7 @@ def test_scores_on_hand_made_trees() -> None:
     }
 
 
+@needs_trees
 def test_official_scores_are_those_of_the_official_program(tmp_path: Path) -> None:
     """On files, as it is run; and, punctuation counted, ours is the same number."""
     chance = random.Random(0)
@@ -233,6 +252,7 @@ def random_tree(chance: random.Random, n: int) -> Tree:
     return tree(*(f"{word} X {heads[i]} {relation}" for word, i, relation in rows))
 
 
+@needs_trees
 def test_rows_have_root_first_and_labels_by_word(tmp_path: Path) -> None:
     (sentence,) = read(write_file(tmp_path, SAMPLE.lower()), "fr", Counter())
     task = Parsing.learn([sentence], Tuning(task="parsing"))
@@ -246,6 +266,7 @@ def test_rows_have_root_first_and_labels_by_word(tmp_path: Path) -> None:
     assert "obl:arg" in other.relations and "obl" not in other.relations
 
 
+@needs_trees
 def test_what_was_cut_off_is_not_learnt_and_still_makes_a_tree() -> None:
     """A row of 8 holds 6 words of 9; word 2's head is word 8."""
     heads = [3, 8, 0, 3, 3, 3, 3, 3, 3]
@@ -266,6 +287,7 @@ def test_what_was_cut_off_is_not_learnt_and_still_makes_a_tree() -> None:
     assert official([long], [found])["uas_official"] == pytest.approx(3 / 9)
 
 
+@needs_trees
 @pytest.mark.slow
 def test_written_trees_pass_the_validator_of_ud(tmp_path: Path) -> None:
     """Head 0 and the relation `root` go together, whatever the scores prefer."""
@@ -292,6 +314,7 @@ def test_written_trees_pass_the_validator_of_ud(tmp_path: Path) -> None:
     assert len({tuple(x.heads) for x in answers}) > 5
 
 
+@needs_trees
 @pytest.mark.slow
 def test_fifty_sentences_are_learnt_by_heart(tmp_path: Path) -> None:
     chance = random.Random(1)

@@ -1,20 +1,21 @@
 """Dependency parsing: biaffine scores on first pieces, maximum spanning tree (paper section 5)."""
 
 import dataclasses
+import importlib
 import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
 from udtools import udeval
-from ufal.chu_liu_edmonds import chu_liu_edmonds
 
 from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
+from xl_jax.errors import InputError
 from xl_jax.tasks.conllu import HEAD, RELATION, Tree, read, simple, write
 from xl_jax.tasks.heads import Biaffine
 from xl_jax.tasks.rows import Framing, Rows, encode_words, word_rows
@@ -45,6 +46,7 @@ class Parsing:
 
     @classmethod
     def learn(cls, train: Sequence[Tree], tuning: Tuning) -> "Parsing":
+        _trees()  # where it is missing, that is said before training
         found = inventory(_relation(x, tuning) for tree in train for x in tree.relations)
         return cls(found, tuning)
 
@@ -134,8 +136,19 @@ def spanning_tree(scores: Float[np.ndarray, "W W"]) -> np.ndarray:
     scores = np.maximum(np.asarray(scores, np.float64), -1e4)  # the library wants finite numbers,
     shifted = scores - scores.min() + 1  # and none near 0, which it leaves out
     shifted[:, 1:] += shifted.max() * len(shifted)
-    heads, _ = chu_liu_edmonds(shifted)
+    heads, _ = _trees().chu_liu_edmonds(shifted)
     return np.asarray(heads[1:])
+
+
+def _trees() -> Any:
+    """The library of best trees, which has no wheels for Python 3.13 and newer."""
+    try:
+        return importlib.import_module("ufal.chu_liu_edmonds")
+    except ImportError as error:
+        raise InputError(
+            "parsing needs ufal.chu_liu_edmonds: pip install ufal.chu_liu_edmonds (from Python "
+            "3.13 on it is built, by a C++ compiler)"
+        ) from error
 
 
 def attachment(items: Sequence[Tree], answers: Sequence[Arcs]) -> dict[str, float]:
