@@ -17,7 +17,7 @@ from xl_jax.analysis.record import Record
 from xl_jax.report import metrics, study_report, style
 from xl_jax.report.document import NONE, Cell, Column, Table, number
 from xl_jax.report.formats import csv_files, latex, markdown
-from xl_jax.report.sections import curves, masks, table1
+from xl_jax.report.sections import correlations, curves, masks, table1
 from xl_jax.report.study_records import Expected, Row, RunRecords, StudyRecords
 from xl_jax.report.values import BEST, TOP, Key, Measure, Values
 
@@ -303,6 +303,32 @@ def test_curves_have_their_last_step_and_when_they_rise() -> None:
     (line,) = rises.rows
     words = [cell.text for cell in line]
     assert words == ["sentence retrieval, P@1 %, en-fr", "a", "10.0", "4", "90.0", "90.0", "8"]
+
+
+def test_correlations_within_models_are_over_layers_and_across_rows_apart() -> None:
+    def run(row: str, seed: int, cka: list[float], p1: list[float]) -> RunRecords:
+        alike = [
+            Record("cka", v, "en", "fr", i, model="trained", step=9) for i, v in enumerate(cka)
+        ]
+        return RunRecords(row, seed, records=[*alike, *retrieval(p1)])
+
+    runs = [
+        run("a", 0, [0.1, 0.2, 0.3], [0.2, 0.4, 0.6]),  # r = 1
+        run("a", 1, [0.1, 0.2, 0.3], [0.2, 0.6, 0.4]),  # r = 0.5
+        run("b", 0, [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]),  # r = -1
+        run("c", 0, [0.5, 0.5, 0.5], [0.3, 0.2, 0.9]),  # not defined
+    ]
+    section = correlations.section(Values(StudyRecords("", [*map(Row, "abc")], runs)))
+    assert section is not None
+    within, across = section.tables
+    assert [[cell.text for cell in row] for row in within.rows] == [
+        ["a", "0.75 [−1.00 to 1.00]"],
+        ["b", "−1.00"],
+        ["c", "–"],
+    ]
+    # Top layer: CKA 0.3, 0.3, 0.5; P@1 0.5, 0.1, 0.9. Three rows: r without an interval.
+    (line,) = across.rows
+    assert [cell.text for cell in line][1:] == ["3", "0.87"]
 
 
 def test_dots_are_each_row_with_its_own_untrained_model() -> None:

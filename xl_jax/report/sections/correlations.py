@@ -83,7 +83,8 @@ def _mean_r(found: Sequence[Correlation]) -> Cell:
     if len(found) == 1:
         return cells.correlation(found[0])
     s: Spread = over_seeds([c.r for c in found])
-    low, high = max(s.low or s.mean, -1.0), min(s.high or s.mean, 1.0)
+    low = None if s.low is None else max(s.low, -1.0)
+    high = None if s.high is None else min(s.high, 1.0)
     return cells.correlation(Correlation(s.mean, low, high, s.n))
 
 
