@@ -78,7 +78,7 @@ def fit(
             weights = _minimum(z_nxD, y_nxC, jnp.float32(strength), weights)
             weight, bias = jax.device_get(weights)
             right = ((dev_z @ weight + bias[None]).argmax(-1) == dev_labels).mean()
-            tried.append((mean, sd, weight, bias, np.float32(strength), right))
+            tried.append((mean, sd, weight, bias, np.float64(strength), right))
         layers.append(max(tried, key=lambda one: one[-1]))
     return Probe(*map(np.stack, zip(*layers, strict=True)))
 
