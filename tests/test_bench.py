@@ -143,6 +143,7 @@ def test_finetune(run, short_epoch):
         assert 0 < values(result, "real_over_positions", arm)[0] <= 1 and f"\n{arm} " in out
 
 
+@pytest.mark.slow
 def test_both_loops_of_finetune_see_the_same_sentences(short_epoch):
     pytest.importorskip("torch")
     shape = torch_step.Shape(**SIZES)

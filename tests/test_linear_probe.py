@@ -112,6 +112,7 @@ def test_a_twin_is_read_in_its_own_order_with_its_base_s_labels(run: Run) -> Non
     assert again == records and path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_test_data_of_a_twin(run: Run) -> None:
     def test(**given: str) -> object:
         return resolved(run, Tuning(task="tagging", train="x", dev="x", test=given), {}).test
