@@ -39,7 +39,8 @@ from tools.benchmarks import record
 from tools.hostile.damage import check_again, damage
 from tools.hostile.disk import allowed, full_disk
 from tools.hostile.kills import Reference, kill, rivals
-from tools.hostile.stages import GOOD, STAGES, Trial
+from tools.hostile.programs import hear_ctrl_c
+from tools.hostile.stages import GOOD, STAGES, Outcome, Trial
 from xl_jax import atomic_files, cli
 from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import plain
@@ -101,22 +102,21 @@ class Diary:
         return [entry for number, entry in self.made.items() if not self.well(number)]
 
     def records(self) -> list[dict[str, Any]]:
-        """Numbers of trials and of kills by kind, outcome and commit; then every fault."""
-        trials: Counter[tuple[str, str, str]] = Counter()
-        kills: Counter[tuple[str, str, str]] = Counter()
-        for x in self.made.values():
-            group = (x["kind"], x["outcome"], x["commit"])
-            trials[group] += 1
-            kills[group] += x["kills"]
-        names = ("kind", "outcome", "commit")
-        counts = [
-            {**dict(zip(names, group, strict=True)), "trials": n, "kills": kills[group]}
-            for group, n in sorted(trials.items())
-        ]
-        faults = [
+        """Of each kind the numbers of trials, of kills, and of every outcome; of each commit the
+        number of trials; every fault."""
+        made = list(self.made.values())
+        found: list[dict[str, Any]] = []
+        for kind in dict.fromkeys(x["kind"] for x in made):
+            of_kind = [x for x in made if x["kind"] == kind]
+            outcomes = Counter(x["outcome"] for x in of_kind)
+            counts = {"trials": len(of_kind), "kills": sum(x["kills"] for x in of_kind)}
+            counts |= {str(x): outcomes[x] for x in Outcome}
+            found += [{"kind": kind, "metric": x, "value": n} for x, n in counts.items()]
+        commits = Counter(x["commit"] for x in made)
+        found += [{"commit": x, "trials": n} for x, n in sorted(commits.items())]
+        return found + [
             {"kind": x["kind"], "harm": x["harm"], "fault": x["outcome"]} for x in self.faults()
         ]
-        return counts + faults
 
 
 def make(
@@ -127,6 +127,7 @@ def make(
     if "disk" in kinds and not allowed(out):
         print("no full disk: mounting a tmpfs is not allowed here")
         kinds = [kind for kind in kinds if kind != "disk"]
+    hear_ctrl_c()
     reference = Reference(out, tuple(args.stages.split(",")), commit)
     if "damage" in kinds:
         check_again(reference)

@@ -36,6 +36,12 @@ def settings(out: Path) -> dict[str, Any]:
     }
 
 
+def hear_ctrl_c() -> None:
+    """A shell starts what runs in the background with Ctrl-C ignored, and that is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Program:
     """A stage of the run directory `folder`, started; what it says on stderr goes to a file."""
 
