@@ -128,6 +128,7 @@ def make(
         print("no full disk: mounting a tmpfs is not allowed here")
         kinds = [kind for kind in kinds if kind != "disk"]
     hear_ctrl_c()
+    cli.quieten_checkpoints()  # as in a command
     reference = Reference(out, tuple(args.stages.split(",")), commit)
     if "damage" in kinds:
         check_again(reference)

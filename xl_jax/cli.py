@@ -59,7 +59,7 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.WARNING)
     if "--traceback" not in sys.argv:
-        _quieten_checkpoints()
+        quieten_checkpoints()
     if {"-h", "-help", "--help", "--helpshort"} & set(sys.argv[1:]):
         print(usage(doc))
         sys.exit(0)
@@ -67,7 +67,7 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
         app.run(lambda _: main(), flags_parser=parse)
 
 
-def _quieten_checkpoints() -> None:
+def quieten_checkpoints() -> None:
     """Keeps from the screen what Orbax and TensorStore print beside what they raise: every step
     they take, and of a failed write the traceback of each thread that had a part in it."""
     logging.get_absl_logger().disabled = True
