@@ -48,7 +48,7 @@ def test_records_are_rows_of_one_table_and_make_a_figure(run: TrainedRun, tmp_pa
     assert [(r["source"], r["step"]) for r in perplexity] == [("a", 8), ("b", 8)]
     kept = [r for r in rows if r["task"] == "translation"]
     figure = plot_layers(kept, tmp_path / "words.png")
-    assert figure.axes[0].get_title().endswith("a-b, 30 gold words")
+    assert figure.axes[0].get_title("left").endswith("a-b, 30 gold words")
     assert (tmp_path / "words.png").exists() and (tmp_path / "words.pdf").exists()
 
 
