@@ -106,9 +106,16 @@ def read_stages(folder: Path) -> dict[str, Any]:
 
 
 class Children:
-    """The commands of this process that run now. `stop` ends them, and no other one begins."""
+    """The commands of this process that run now. `stop` ends them, and no other one begins.
+
+    A shell starts its background commands with SIGINT ignored, and so would they their children,
+    which `stop` could not reach then: such a process is made to hear it again.
+    """
 
     def __init__(self) -> None:
+        here = threading.current_thread() is threading.main_thread()
+        if here and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.stopped = False
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen] = set()

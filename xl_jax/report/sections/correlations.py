@@ -43,7 +43,9 @@ def _within(values: Values) -> Iterator[Table | Figure]:
     chosen = [m for m in values.main_measures(TRANSFER, SPACE) if len(values.layers(m)) >= FEWEST]
     if len(chosen) < 2:
         return
-    pairs = _pairs(chosen)
+    pairs = [(a, b) for a, b in _pairs(chosen) if _common_pairs(values, a, b)]
+    if not pairs:
+        return
     columns = [Column("row", text=True), *(Column(_versus(values, a, b)) for a, b in pairs)]
     groups = []
     for title, rows in values.study.groups().items():
@@ -52,8 +54,8 @@ def _within(values: Values) -> Iterator[Table | Figure]:
             found = [_over_layers(values, row.name, a, b) for a, b in pairs]
             lines.append([cells.text(row.shown), *map(_mean_r, found)])
         groups.append((title, lines))
-    x, y = pairs[0]
-    yield _paths(values, x, y)
+    if figure := _paths(values, *pairs[0]):
+        yield figure
     yield Table("within_models", "Within a model, over layers: r.", columns, groups)
 
 
@@ -88,8 +90,8 @@ def _mean_r(found: Sequence[Correlation]) -> Cell:
     return cells.correlation(Correlation(s.mean, low, high, s.n))
 
 
-def _paths(values: Values, a: Measure, b: Measure) -> Figure:
-    """A panel a row, the layers joined in their order."""
+def _paths(values: Values, a: Measure, b: Measure) -> Figure | None:
+    """A panel a row, the layers joined in their order; None where no layer has both measures."""
     panels, data = [], []
     for row in values.study.rows:
         for pair in _common_pairs(values, a, b)[:1]:
@@ -111,6 +113,8 @@ def _paths(values: Values, a: Measure, b: Measure) -> Figure:
             for x, y, n in zip(xs, ys, both, strict=True):
                 numbers = [cells.count(n), cells.plain(x), cells.plain(y)]
                 data.append([cells.text(row.shown), *numbers])
+    if not panels:
+        return None
     columns = [
         Column("row", text=True),
         Column("layer"),
