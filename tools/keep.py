@@ -1,9 +1,10 @@
-"""Keep what `eval.py` or `train.py` measured of a run as a file of results/.
+"""Keep what was measured of a run, or a table of a study's report, as a file of results/.
 
     python tools/keep.py --workdir=runs/tiny --command='python train.py' --out=results/main_job.json
+    python tools/keep.py --table=studies/x/report/tables/table1.csv --command=... --out=...
 
-The records of every evaluation in the run directory, with the command, the commit and this machine.
-To be called where and with what the run was made.
+The records of every evaluation in the run directory, or a record a number of the table, with the
+command, the commit and this machine. To be called where and with what the run was made.
 """
 
 if __name__ == "__main__":
@@ -12,6 +13,7 @@ if __name__ == "__main__":
     stopping.listen()  # before the imports below
 
 import argparse
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 from tools.benchmarks import record
 from xl_jax import cli
 from xl_jax.errors import InputError
+from xl_jax.report.formats.csv_files import BESIDE
 
 
 def records(workdir: Path) -> list[dict[str, Any]]:
@@ -33,16 +36,36 @@ def records(workdir: Path) -> list[dict[str, Any]]:
     return [r for path in paths for r in json.loads(path.read_text())["records"]]
 
 
+def of_table(path: Path) -> list[dict[str, Any]]:
+    """A record of each number of a report's table: row, metric (the column), value, and its
+    standard deviation where there are several seeds."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    found = []
+    for line in lines:
+        for column, text in line.items():
+            name, _, beside = column.rpartition(": ")
+            if column in ("group", "row") or not text or (name in line and beside in BESIDE):
+                continue
+            sd = line.get(f"{column}: sd")
+            spread = {"sd": float(sd)} if sd else {}
+            found.append({"row": line["row"], "metric": column, "value": float(text), **spread})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workdir", type=Path, required=True, help="the run directory")
-    parser.add_argument("--command", required=True, help="the command that made the run")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", type=Path, help="the run directory")
+    source.add_argument("--table", type=Path, help="a table of a report, as CSV")
+    parser.add_argument("--command", required=True, help="the command that made it")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     args = parser.parse_args()
     measurement = record.about([]) | {"command": args.command}
-    record.write(args.out, measurement, records(args.workdir))
+    found = of_table(args.table) if args.table else records(args.workdir)
+    record.write(args.out, measurement, found)
 
 
 if __name__ == "__main__":
