@@ -1,7 +1,8 @@
 """Keep what was measured of a run, or a table of a study's report, as a file of results/.
 
     python tools/keep.py --workdir=runs/tiny --command='python train.py' --out=results/main_job.json
-    python tools/keep.py --table=studies/x/report/tables/table1.csv --command=... --out=...
+    python tools/keep.py --table=studies/x/report/tables/table1.csv \\
+      --command='python tools/run_study.py --config=configs/x.py' --out=results/x.json
 
 The records of every evaluation in the run directory, or a record a number of the table, with the
 command, the commit and this machine. To be called where and with what the run was made.

@@ -41,14 +41,14 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it co
 
 
 def main() -> None:
-    from xl_jax.studies.adopt import adopt
+    from xl_jax.studies.study import load_study
+
+    study = load_study(CONFIG.value)  # before JAX is imported
     from xl_jax.studies.check import check
     from xl_jax.studies.executors import Executor, Local, Slurm, at_once
     from xl_jax.studies.progress import Progress, name
     from xl_jax.studies.runner import Runner, alone
-    from xl_jax.studies.study import load_study
 
-    study = load_study(CONFIG.value)
     out = Path(flags.FLAGS.out or Path("studies") / default_name(CONFIG.value))
     cli.check_folder("out", out)
     parallel = PARALLEL.value or (at_once() if EXECUTOR.value == "local" else 100)
@@ -62,6 +62,8 @@ def main() -> None:
         return
     with alone(out):
         if flags.FLAGS.adopt:
+            from xl_jax.studies.adopt import adopt
+
             count = adopt(runner, Path(flags.FLAGS.adopt))
             runner = Runner(study, out, CONFIG.value, command)
             runner.write()
