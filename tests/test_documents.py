@@ -25,7 +25,7 @@ from xl_jax.report.tables import by_layer
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "CONTRIBUTING.md", "results/README.md")
-DOCUMENTS = [*(ROOT / x for x in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*(ROOT / x for x in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = ["train.py", "eval.py", *sorted(f"tools/{x.name}" for x in (ROOT / "tools").glob("*.py"))]
 PROGRAMS = [x for x in SCRIPTS if '__name__ == "__main__"' in (ROOT / x).read_text()]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -63,6 +63,23 @@ LABELS = {
     "prepare_over_sentencepiece": "prepared / SentencePiece",
     "two_processes_over_one": "two processes / one",
     "prepare_peak_mb": "peak memory, MB",
+    # a report's table of configs/table1.py:tiny
+    "sep_emb_equal": "Sep Emb, equal starts",
+    "sep_l1_equal": "Sep L1, equal starts",
+    "sep_emb_l1_equal": "Sep Emb + L1, equal starts",
+    "sep_l1_3_equal": "Sep L1-3, equal starts",
+    "sep_emb_l1_3_equal": "Sep Emb + L1-3, equal starts",
+    "all_private_equal": "everything private, equal starts",
+    "sep_l1_anchors": "Sep L1, 30 % anchors",
+    "sep_l1_3_anchors": "Sep L1-3, 30 % anchors",
+    "sep_emb_different": "Sep Emb",
+    "sep_tokens_different": "private tokens, shared positions",
+    "all_private_different": "everything private",
+    "published, Δ: NER": "the paper's NER, Δ",
+    "linear probe, %: en-twin": "tags, twin",
+    "linear probe, %: Δ": "tags, Δ",
+    "sentence retrieval, P@1 %: en-twin": "sentences",
+    "word translation, P@1 %: en-twin": "words",
 }
 
 Record = dict[str, Any]
@@ -146,7 +163,7 @@ def fill(match: re.Match[str], document: Path) -> str:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def stale(document: Path) -> tuple[str, list[str]]:
