@@ -37,8 +37,15 @@ def test_files_keep_their_form(tmp_path: Path) -> None:
     file = RecordFile("r", "cka", {"step": 8}, [ONE])
     record.write(path, file)
     written = json.loads(path.read_text())
+    digest = written.pop("digest")
     assert written == {"run": "r", "task": "cka", "asked": {"step": 8}, "records": [FLAT]}
     assert record.read(path) == file and record.read_all([path, path]) == [ONE, ONE]
+    path.write_text(json.dumps(written))  # of an earlier version
+    assert record.read(path) == file
+    written["records"][0]["value"] += 0.1
+    path.write_text(json.dumps({**written, "digest": digest}))
+    with pytest.raises(InputError, match="not what was written"):
+        record.read(path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xl_jax.errors import InputError
-from xl_jax.json_files import plain, read_json, write_json
+from xl_jax.json_files import fingerprint, plain, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Record:
         return cls(**fields, extras={k: v for k, v in flat.items() if k not in _FIELDS})
 
 
+DIGEST = "digest"  # of all else in a file of records
 _TEXTS = ("metric", "source", "target", "data", "model")
 _FIELDS = tuple(f.name for f in dataclasses.fields(Record) if f.name != "extras")
 
@@ -82,21 +83,24 @@ class RecordFile(NamedTuple):
 
 
 def write(path: Path, file: RecordFile) -> None:
-    """Writes it whole or not at all, and makes the folder."""
+    """Writes it whole or not at all, with a digest of its content, and makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     head = {"run": file.run, "task": file.task, "asked": file.request}
-    rows = [r.to_json() for r in file.records]
-    write_json(path, {**head, "records": rows})
+    content = plain({**head, "records": [r.to_json() for r in file.records]})
+    write_json(path, {**content, DIGEST: fingerprint(content, 64)})
 
 
 def read(path: Path) -> RecordFile:
     """A file of records.
 
     Raises:
-      InputError: it is missing or damaged.
+      InputError: it is missing or damaged. Files of earlier versions have no digest.
     """
     flat = read_json(path)
     try:
+        digest = flat.pop(DIGEST, None)
+        if digest not in (None, fingerprint(flat, 64)):
+            raise ValueError("its content is not what was written (digests differ)")
         records = [Record.from_json(r) for r in flat["records"]]
         return RecordFile(flat["run"], flat["task"], flat.get("asked", {}), records)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
