@@ -119,6 +119,7 @@ def test_records_are_kept_one_file_a_request(same: Run) -> None:
     assert other.files != own.files and other.records[0].n == 20
     written = json.loads(own.files[0].read_text())
     written["records"] = written["records"][:1]
+    del written["digest"]  # as in files of earlier versions
     own.files[0].write_text(json.dumps(written))
     assert len(measure(same, ("translation",)).records) == 1  # read, not measured
     assert len(measure(same, ("translation",), again=True).records) == len(own.records)
