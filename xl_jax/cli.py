@@ -13,6 +13,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
 
 def quieten_checkpoints() -> None:
     """Keeps from the screen what Orbax and TensorStore print beside what they raise: every step
-    they take, and of a failed write the traceback of each thread that had a part in it."""
+    they take, and of a failure the traceback of each thread and task that had a part in it."""
     logging.get_absl_logger().disabled = True
+    getLogger("asyncio").disabled = True  # tells of failed tasks, long after they failed
     shown = sys.unraisablehook
 
     def of_an_object(error: Any) -> None:
