@@ -21,8 +21,9 @@ still, the inverted order near 0; with overparam .01 (lang-pos) and .00 (all thr
 
 from typing import Any
 
+from xl_jax.analysis.expected import Expected
 from xl_jax.errors import unknown
-from xl_jax.studies.study import Expected, Study
+from xl_jax.studies.study import Study
 
 LANG_POS = "--config.sharing=sep_positions"
 SHIFT_SPECIAL = "--config.vocab.specials=private"

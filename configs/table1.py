@@ -36,9 +36,10 @@ the row's own language.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from xl_jax.analysis.expected import Expected
 from xl_jax.errors import InputError, unknown
 from xl_jax.studies.published import LANGUAGES, SOURCE, TABLE1, TASKS
-from xl_jax.studies.study import Expected, Study
+from xl_jax.studies.study import Study
 
 # tiny: flags, and the paper's row that it stands for.
 ANCHORS = "--config.corpora.twin=twin:en#shift=0.7"  # 30 % of the pieces keep their row

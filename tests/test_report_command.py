@@ -9,11 +9,11 @@ import pytest
 
 from tools import report
 from xl_jax.analysis import record
+from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import Config, to_dict
 from xl_jax.errors import InputError
 from xl_jax.studies import study_folder
-from xl_jax.studies.study import Expected
 from xl_jax.studies.study_folder import RunState, StudyState
 
 RESULT = Record("f1", 0.5, "en", "fr", extras={"kind": "result"})

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from xl_jax.analysis.curves import summaries
+from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record
 from xl_jax.report import metrics, study_report, style
 from xl_jax.report.document import NONE, Cell, Column, Table, number
 from xl_jax.report.formats import csv_files, latex, markdown
 from xl_jax.report.sections import correlations, curves, masks, table1
-from xl_jax.report.study_records import Expected, Row, RunRecords, StudyRecords
+from xl_jax.report.study_records import Row, RunRecords, StudyRecords
 from xl_jax.report.values import BEST, TOP, Key, Measure, Values
 
 NASTY = '<script>alert("1")</script> & $x_1$ | \\n'

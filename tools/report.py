@@ -70,7 +70,7 @@ def main() -> None:
 
 def of_study(folder: Path) -> "StudyRecords":
     """Raises InputError: there is no study."""
-    from xl_jax.report.study_records import Expected, Row, StudyRecords
+    from xl_jax.report.study_records import Row, StudyRecords
     from xl_jax.studies import study_folder
     from xl_jax.studies.published import TITLES
 
@@ -84,7 +84,7 @@ def of_study(folder: Path) -> "StudyRecords":
         ],
         [_run(x, study_folder.command(study, x.run, "train", folder)) for x in results.runs],
         study.reference or next(iter(study.rows)),
-        expected=[Expected(**dataclasses.asdict(x)) for x in study.expected],
+        expected=study.expected,
         command=study.command,
         facts=_facts(
             {

@@ -6,7 +6,7 @@ values they take, `convert` takes them to and from ConfigDicts and JSON, `listin
 """
 
 from xl_jax.config.convert import difference, from_dict, to_config_dict, to_dict
-from xl_jax.config.corpus import Anchors, Clean, Data, Vocab
+from xl_jax.config.corpus import NO_TEXT, Anchors, Clean, Data, Vocab
 from xl_jax.config.domains import Section, options, pairs
 from xl_jax.config.evaluation import EvalOptions
 from xl_jax.config.finetune import ENCODERS, PROBE, TASKS, Setting, Tuning
@@ -15,6 +15,7 @@ from xl_jax.config.training import Batch, Masking, Mesh, Model, Optim
 
 __all__ = [
     "ENCODERS",
+    "NO_TEXT",
     "PROBE",
     "TASKS",
     "Anchors",

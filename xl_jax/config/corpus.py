@@ -15,6 +15,8 @@ from xl_jax.config.domains import (
     text,
 )
 
+NO_TEXT = "none:"  # the spec of a language whose text is not needed
+
 
 @dataclass(frozen=True)
 class Vocab(Section, where="vocab."):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xl_jax.config.corpus import Anchors, Clean, Data, Vocab
+from xl_jax.config.corpus import NO_TEXT, Anchors, Clean, Data, Vocab
 from xl_jax.config.domains import (
     Section,
     boolean,
@@ -174,7 +174,7 @@ class Config(Section):
             f"steps_per_call = {self.steps_per_call:,}: beyond {MOST_TOKENS:,} in a call",
         )
         require(
-            not self.best or self.corpora.get(self.best) != "none:",
+            not self.best or self.corpora.get(self.best) != NO_TEXT,
             f"best = {self.best!r}: this language has no text to judge checkpoints by",
         )
         if self.best and self.best not in known:

@@ -11,11 +11,12 @@ from functools import partial
 
 import numpy as np
 
+from xl_jax.config import NO_TEXT
 from xl_jax.errors import InputError
 from xl_jax.rng import Purpose, generator
 from xl_jax.tasks.rows import Rows, reordered
 from xl_jax.text import twins
-from xl_jax.text.corpora import NONE, Corpus, open_corpora
+from xl_jax.text.corpora import Corpus, open_corpora
 
 TWIN = "twin:"
 ROWS = 1  # counter of the orders of rows: those of text count (line, part)
@@ -27,7 +28,7 @@ def copy_of(corpora: Mapping[str, str], language: str) -> Corpus | None:
     if not spec.startswith(TWIN):
         return None
     base = spec.removeprefix(TWIN).partition("#")[0]
-    return open_corpora({base: NONE, language: spec})[language]
+    return open_corpora({base: NO_TEXT, language: spec})[language]
 
 
 def with_twins(

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xl_jax.config import Config, Data, Vocab, difference
+from xl_jax.config import NO_TEXT, Config, Data, Vocab, difference
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
 from xl_jax.finetune.model import flatten, unflatten
@@ -27,7 +27,6 @@ from xl_jax.json_files import plain
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.prepare.pipeline import GIVEN
 from xl_jax.runs.run_directory import Run, start
-from xl_jax.text.corpora import NONE
 from xl_jax.tokens.vocabulary import Vocabulary
 from xl_jax.training.step import State, state_shapes
 
@@ -103,7 +102,7 @@ def run_config(sources: Mapping[Languages, Imported], corpora: Mapping[str, str]
     length = min(LENGTH, models[0].positions)
     return Config(
         languages=tuple(languages),
-        corpora={x: NONE for x in languages} | dict(corpora),
+        corpora={x: NO_TEXT for x in languages} | dict(corpora),
         sharing="all_shared" if len(sources) == 1 else "all_private",
         freeze="all",
         vocab=Vocab(

@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xl_jax.config import Config
+from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
 from xl_jax.rules import apply_rules
-from xl_jax.text.corpora import NONE
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -128,7 +127,7 @@ class SharedModel:
     @cached_property
     def pools(self) -> Pools:
         corpora = [self.config.corpora[x] for x in self.config.languages]
-        read = [i for i, spec in enumerate(corpora) if spec != NONE]
+        read = [i for i, spec in enumerate(corpora) if spec != NO_TEXT]
         return make_pools(self.seen, self.config.masking.pool, read)
 
     def view(self, params: sharing.Params, language: int | jax.Array) -> Any:

@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import Int
 
 from xl_jax import atomic_files
-from xl_jax.config import Config
+from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
 from xl_jax.json_files import fingerprint, plain, read_json, write_json
 from xl_jax.prepare import corpus_report, gold, integrity, prepared, stages, text_state, workers
 from xl_jax.prepare.prepared import Prepared
 from xl_jax.prepare.stages import Opened, Work
-from xl_jax.text.corpora import NONE, fetch, open_corpora, pinned
+from xl_jax.text.corpora import fetch, open_corpora, pinned
 from xl_jax.tokens import shards
 from xl_jax.tokens import vocabulary as vocabularies
 from xl_jax.tokens.sentencepiece_model import Size
@@ -72,7 +72,7 @@ def prepare(
         _tell_changed_text(config, corpus, log)
     data = prepared.read(corpus)
     for language, train in data.train.items():
-        if config.corpora[language] == NONE:
+        if config.corpora[language] == NO_TEXT:
             continue
         if train.n_tokens < config.data.length or not len(data.heldout[language]):
             raise InputError(
@@ -298,7 +298,7 @@ def _measure(work: Work, run: workers.Run) -> dict[str, Size]:
         factor = len(o.parts[language]) / len(measured)
         sizes[language] = Size(*(round(factor * sum(r[x] for r in measured)) for x in Size._fields))
         spec = o.corpora[language].spec
-        if not sizes[language].lines and spec != NONE:
+        if not sizes[language].lines and spec != NO_TEXT:
             raise InputError(f"corpus of {language}, {spec!r}: no line of text")
     return sizes
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record
 
 
@@ -27,18 +28,6 @@ class Row:
     @property
     def shown(self) -> str:
         return self.title or self.name
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A published figure of a cell; `value` as in records, rates in 0..1."""
-
-    row: str
-    pair: str
-    task: str
-    metric: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xl_jax.analysis.expected import Expected
 from xl_jax.config import Config, python_file
 from xl_jax.config.command_line import ConfigFlag
 from xl_jax.config.domains import integer, several
@@ -14,25 +15,6 @@ from xl_jax.errors import InputError, unknown
 
 Flags = Sequence[str]  # --config.FIELD=VALUE, or --config=FILE:ARGUMENT
 OWN = {"seed": "seeds", "data.dir": "the study's folder"}  # fields that a study sets itself
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A published figure beside which the study's own stands.
-
-    Attributes:
-      row, pair: of the study; a pair is "" where the study has none.
-      task, metric: as in the files of eval/ ("ner", "f1").
-      value: as in their records, rates in 0..1.
-      source: where it was published.
-    """
-
-    row: str
-    pair: str
-    task: str
-    metric: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from xl_jax.analysis import record
+from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.errors import InputError
 from xl_jax.json_files import read_json, write_json
-from xl_jax.studies.study import Expected
 
 FORMAT = 1
 FILE = "study.json"

@@ -42,7 +42,6 @@ from xl_jax.text.parquet import Parquet
 from xl_jax.text.text_files import Files
 from xl_jax.text.tfds import Tfds
 
-NONE = "none:"  # the spec of no text
 HELDOUT, TEST = -1, -2  # the splits that no language trains on
 
 
