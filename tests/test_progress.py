@@ -1,6 +1,8 @@
 """What a run says of its progress: lines, speed, a trace."""
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,3 +119,20 @@ def test_what_takes_long_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     with announced("compiling", said.append):
         time.sleep(0.2)
     assert said == ["compiling ...", "compiling took 0 s"]
+
+
+def test_a_full_disk_leaves_no_thread_of_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end in a traceback, after the line that tells of the disk."""
+    shown = Tracker(tmp_path, 0, 1)
+    writer = shown.board.file_writer.event_writer
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer, "flush", full)
+    worker = writer._worker
+    with pytest.raises(OSError, match="No space left"), shown:
+        shown.record(1, {"loss": 1.0})
+    assert not worker.is_alive() and shown.file.closed

@@ -10,6 +10,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -43,10 +44,12 @@ def hear_ctrl_c() -> None:
 
 
 class Program:
-    """A stage of the run directory `folder`, started; what it says on stderr goes to a file."""
+    """A stage of the run directory `folder`, started; what it says on stderr goes to a file, on
+    another disk than the run's, which may be full."""
 
     def __init__(self, stage: str, folder: Path, cold: bool = False):
-        self.errors = folder.with_name(f"{folder.name}.{stage}.{time.monotonic_ns()}.txt")
+        name = f"{folder.name}.{stage}.{time.monotonic_ns()}.txt"
+        self.errors = Path(tempfile.gettempdir()) / name
         call = command(stage, folder)
         self.process: subprocess.Popen | multiprocessing.process.BaseProcess
         if cold:

@@ -75,8 +75,15 @@ class Tracker:
         self.bar.close()
         for name in list(self.loggers):
             self._tell(name, "close", kind is not None)
-        self.board.close()
-        self.file.close()
+        try:
+            self.board.close()
+        except OSError:  # tensorboardX leaves its thread running, which would end in a traceback
+            worker = self.board.file_writer.event_writer._worker
+            if worker.is_alive():
+                worker.stop()
+            raise
+        finally:
+            self.file.close()
 
     def advance(self, n: int) -> None:
         """So many are done."""
