@@ -135,6 +135,11 @@ def test_what_the_map_finds(tmp_path):
     assert architecture.imported(house / "high" / "c.py", ()) == {"house.low", "numpy"}
 
 
+def test_programs_find_the_package_without_a_path_of_their_own():
+    programs = [ROOT / "train.py", ROOT / "eval.py", *(ROOT / "tools").rglob("*.py")]
+    assert [x for x in programs if "sys.path" in x.read_text(encoding="utf-8")] == []
+
+
 def test_an_arrow_that_follows_from_others_is_not_drawn():
     graph = {"a": {"b", "c"}, "b": {"c"}, "c": set(), "d": {"c"}}
     assert architecture.reduced(graph) == {"a": {"b"}, "b": {"c"}, "c": set(), "d": {"c"}}

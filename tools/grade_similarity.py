@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
     stopping.listen()  # before the imports below
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,16 +23,14 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tools.benchmarks import record  # noqa: E402
-from xl_jax import cli  # noqa: E402
-from xl_jax.analysis import procrustes  # noqa: E402
-from xl_jax.analysis.anc import anc  # noqa: E402
-from xl_jax.analysis.cka import with_debiased  # noqa: E402
-from xl_jax.analysis.correlation import spearman  # noqa: E402
-from xl_jax.analysis.retrieval import retrieve  # noqa: E402
+from tools.benchmarks import record
+from xl_jax import cli
+from xl_jax.analysis import procrustes
+from xl_jax.analysis.anc import anc
+from xl_jax.analysis.cka import with_debiased
+from xl_jax.analysis.correlation import spearman
+from xl_jax.analysis.retrieval import retrieve
+from xl_jax.errors import InputError
 
 ITEMS, WIDTH, DRAWS = 500, 64, 5
 Record = dict[str, Any]
@@ -116,7 +113,7 @@ def of_runs(folders: Sequence[Path]) -> list[Record]:
         source, target = context.language_pairs[0]
         pairs = items.sentences(context, source, target)
         if pairs is None:
-            raise SystemExit(f"{folder}: no gold sentences")
+            raise InputError(f"{folder}: no gold sentences")
         x = context.source.sentences("trained", source, pairs.source)
         y = context.source.sentences("trained", target, pairs.target)
         name = "/".join(folder.absolute().parts[-2:])
@@ -142,12 +139,11 @@ def _grade(values: Sequence[float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.ArgumentParser(__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="run directories, most in common first")
     parser.add_argument("--json", type=Path, help="file of the measurement")
     args = parser.parse_args()
+    cli.check_file("json", args.json)
     told = record.about(["python", "tools/grade_similarity.py", *sys.argv[1:]])
     records = [*synthetic(), *(of_runs(args.runs) if args.runs else [])]
     for r in records:

@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
     stopping.listen()  # before the imports below
 
-import argparse
 import csv
 import json
 from pathlib import Path
@@ -55,9 +54,7 @@ def of_table(path: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.ArgumentParser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--workdir", type=Path, help="the run directory")
     source.add_argument("--table", type=Path, help="a table of a report, as CSV")
