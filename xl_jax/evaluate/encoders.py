@@ -30,8 +30,9 @@ WEIGHTS = ("trained", "untrained", *RANDOM)
 class Encoders:
     """The languages' views of one run under several weights.
 
-    Weights: "trained"; "untrained", the run's own start, which a trained encoder has in common with
-    it; and those of RANDOM, drawn with other seeds, so independent of the run and of each other.
+    Weights: "trained"; "untrained", the run's own random numbers, which a trained encoder has in
+    common with it (also where the run started from another one); and those of RANDOM, drawn with
+    other seeds, so independent of the run and of each other.
     """
 
     def __init__(self, run: Run):
