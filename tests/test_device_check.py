@@ -11,17 +11,22 @@ from xl_jax.errors import InputError
 @pytest.mark.slow
 def test_the_smallest_form_passes(tmp_path, capsys):
     file = tmp_path / "device.json"
-    names = "parity,attention,features"
+    names = "parity,attention,features,kernels"
     assert device_check.main(["--smallest", f"--only={names}", f"--json={file}"]) == 0
     found = json.loads(file.read_text())
-    outcomes = {x["check"]: x["outcome"] for x in found["records"]}
+    outcomes = {
+        x["check"]: x["outcome"] for x in found["records"] if not x["check"].startswith("kernel: ")
+    }
     assert outcomes == {
         "parity with the CPU: loss": "pass",
         "parity with the CPU: gradient": "pass",
         "parity with the CPU: one update": "pass",
         "cuDNN attention": "skipped",
         "features": "measured",
+        "kernels: all": "measured",
     }
+    longest, *others = (x["value"] for x in found["records"] if x["check"].startswith("kernel: "))
+    assert longest > 0 and all(x <= longest for x in others)
     assert "pass     parity with the CPU: loss" in capsys.readouterr().out
     assert found["command"].startswith("python tools/device_check.py --smallest")
 

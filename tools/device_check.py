@@ -7,9 +7,10 @@
     parity      loss, gradients and one update beside the CPU's
     attention   cuDNN's beside XLA's, rows of all lengths, several slots
     resume      the same bits through a checkpoint, with and without deterministic programs
-    paper       the paper's step: time, share of the matmul peak, memory, masks, beside PyTorch
+    features    sentences/s           finetuning  sentences/s
+    paper       the paper's step: time, share of the matmul peak, memory, beside PyTorch, masks
     small       configs/small.py: time, masks, beside PyTorch
-    finetuning  sentences/s           features    sentences/s
+    kernels     what the paper's step spends its time in (only by --only=kernels)
 
 Text is random. A check that fails or breaks does not stop the next; the exit code is 1 if any did.
 """
@@ -31,7 +32,8 @@ from tools.benchmarks import record
 from xl_jax import cli
 from xl_jax.errors import InputError, unknown
 
-NAMES = ("parity", "attention", "resume", "paper", "small", "finetuning", "features")
+# what costs little first: compiling for a GPU takes up to a minute a program
+NAMES = ("parity", "attention", "resume", "features", "finetuning", "paper", "small", "kernels")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     layout = argparse.RawDescriptionHelpFormatter
     parser = Parser(description=__doc__, formatter_class=layout, allow_abbrev=False)
     parser.add_argument("--smallest", action="store_true", help="minute sizes")
-    parser.add_argument("--only", default=",".join(NAMES), help="checks, joined by commas")
+    parser.add_argument("--only", default=",".join(NAMES[:-1]), help="checks, joined by commas")
     parser.add_argument("--minutes", type=float, default=8, help="no check begins after these")
     parser.add_argument("--json", type=Path, help="file to write the record to")
     args = parser.parse_args(argv)
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]
     if args.smallest:  # compiling takes longer than running
         jax.config.update("jax_disable_most_optimizations", True)
 
-    from tools.device_checks import correctness, speed
+    from tools.device_checks import correctness, kernels, speed
     from tools.device_checks.programs import Check, Machine, broken
 
     device = jax.local_devices()[0]
@@ -86,6 +88,7 @@ def run(args: argparse.Namespace, command: Sequence[str]) -> list[record.Record]
         "small": speed.small_step,
         "finetuning": speed.finetuning,
         "features": speed.features,
+        "kernels": kernels.kernels,
     }
     start = time.monotonic()
     found: list[record.Record] = []

@@ -22,14 +22,15 @@ def value(found: float | None, shown: Shown, kind: str = "") -> Cell:
     return plain(None if found is None else shown.scale * found, shown.digits, kind)
 
 
-def spread(found: Spread | None, shown: Shown) -> Cell:
-    """mean (standard deviation over seeds)."""
+def spread(found: Spread | None, shown: Shown, seeds: int = 0) -> Cell:
+    """mean (standard deviation over seeds); and how many they are, where there should be more."""
     if found is None:
         return NONE
     words = number(shown.scale * found.mean, shown.digits)
-    if found.sd is not None:
-        words += f" ({number(shown.scale * found.sd, shown.digits)})"
-    return _cell(words, found, shown)
+    beside = [] if found.sd is None else [number(shown.scale * found.sd, shown.digits)]
+    if found.n < seeds:
+        beside.append(f"{found.n} seed{'s' * (found.n > 1)}")
+    return _cell(f"{words} ({'; '.join(beside)})" if beside else words, found, shown)
 
 
 def interval(found: Spread | None, shown: Shown) -> Cell:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from xl_jax.analysis.record import Record
 
-# What a metric tells of: transfer to the other language, one space of both, the model's own fit.
-TRANSFER, SPACE, FIT = "transfer", "space", "fit"
+# What a metric tells of: transfer to the other language, one space of both, the model's own fit; or
+# it is a part of another metric, and no table has it beside that one.
+TRANSFER, SPACE, FIT, PART = "transfer", "space", "fit", "part"
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Shown:
       title: in words, with the unit of what is shown.
       scale: a value times this is what is shown.
       digits: decimals of that.
-      tells: TRANSFER, SPACE or FIT.
+      tells: TRANSFER, SPACE, FIT or PART.
       lower: whether lower is better.
     """
 
@@ -65,6 +66,8 @@ METRICS = {
     "word_alignment_different": Shown("word alignment, renamed tokens, F1 %"),
     "multilinguality": Shown("multilinguality score", scale=1.0, digits=2),
     "perplexity": Shown("held-out perplexity", scale=1.0, tells=FIT, lower=True),
+    "precision": Shown("precision, %", tells=PART),
+    "recall": Shown("recall, %", tells=PART),
 }
 # Tasks that are trained on labels: several have the same metric.
 TASKS = {

@@ -17,8 +17,8 @@ BEST, TOP = "best", "top"
 TEST = "test items"
 DEBIASED = "cka_debiased"
 # What tells ways of scoring apart; other fields do where records would be the same without them.
-WAYS = ("task", "vectors", "centred", "map", "criterion", "spelling")
-NOT_WAYS = {"kind", "softmax", "sd", "encoders", "seeds", "coverage", "n"}
+WAYS = ("task", "vectors", "centred", "map", "criterion", "spelling", "freeze")
+NOT_WAYS = {"kind", "softmax", "sd", "encoders", "seeds", "coverage", "n", "asked"}
 WORDS = {
     ("centred", True): "languages centred",
     ("map", "procrustes"): "mapped",
@@ -28,7 +28,7 @@ WORDS = {
     ("spelling", "different"): "spelled differently",
     ("layers", "theirs"): "two layers",
 }
-PLAIN = (None, False, "none", "cosine", "all")  # nothing special
+PLAIN = (None, False, "none", "cosine", "all", "private")  # nothing special
 
 
 class Measure(NamedTuple):
@@ -127,10 +127,12 @@ class Values:
         return f"{name} ({measure.way_text})" if measure.way_text else name
 
     def main_measures(self, *tells: str) -> list[Measure]:
-        """Of each metric the main way of scoring; only metrics that tell of one of these."""
+        """Of each metric the main way of scoring; only metrics that tell of one of these (default:
+        of anything but a part of another)."""
+        tells = tells or (metrics.TRANSFER, metrics.SPACE, metrics.FIT)
         firsts = {(m.metric, m.task): m for m in reversed(self.measures)}
         kept = [m for m in self.measures if firsts[m.metric, m.task] == m]
-        return [m for m in kept if not tells or self.shown(m).tells in tells]
+        return [m for m in kept if self.shown(m).tells in tells]
 
     def ways_of(self, main: Measure) -> list[Measure]:
         """The same metric however it was scored, the main way first."""
@@ -248,7 +250,7 @@ class Values:
 def pair_of(record: Record) -> str:
     """Both directions are one pair; a task's result in the language it was trained on is that of
     one language."""
-    task = metrics.shown(record.metric).tells == metrics.TRANSFER
+    task = metrics.shown(record.metric).tells in (metrics.TRANSFER, metrics.PART)
     if not record.target or (record.target == record.source and task):
         return record.source
     return "-".join(sorted((record.source, record.target)))
@@ -286,7 +288,7 @@ def _sorted(measures: Iterable[Measure]) -> list[Measure]:
     """Transfer first, then in the order of metrics; of one metric the plainest way of scoring
     first."""
     found = set(measures)
-    kinds = (metrics.TRANSFER, metrics.SPACE, metrics.FIT)
+    kinds = (metrics.TRANSFER, metrics.SPACE, metrics.FIT, metrics.PART)
     place = {m: i for i, m in enumerate(metrics.order(m.metric for m in found))}
 
     def rank(measure: Measure) -> tuple[Any, ...]:
@@ -301,6 +303,8 @@ def _sorted(measures: Iterable[Measure]) -> list[Measure]:
 
 def _words(name: str, value: Any) -> str:
     name = name.replace("_", " ")
+    if name == "freeze":
+        return f"frozen {value}"
     return name if value is True else str(value) if isinstance(value, str) else f"{name} {value}"
 
 

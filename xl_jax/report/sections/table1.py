@@ -72,7 +72,8 @@ def _row(values: Values, row: Row, measures: Sequence[Measure], where: str) -> l
     for measure in measures:
         shown = values.shown(measure)
         for pair in values.pairs_of(measure):
-            found.append(cells.spread(values.spread(row.name, pair, measure, where), shown))
+            spread = values.spread(row.name, pair, measure, where)
+            found.append(cells.spread(spread, shown, len(seeds)))
             if _has_printed(values, measure, pair):
                 found.append(cells.plain(_printed(values, measure, pair, row), kind="paper"))
         if study.reference:
