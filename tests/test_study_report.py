@@ -15,8 +15,7 @@ import pytest
 from xl_jax.analysis.curves import summaries
 from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record
-from xl_jax.analysis.spread import over_seeds
-from xl_jax.report import cells, metrics, study_report, style
+from xl_jax.report import metrics, study_report, style
 from xl_jax.report.document import NONE, Cell, Column, Table, number
 from xl_jax.report.formats import csv_files, latex, markdown
 from xl_jax.report.sections import correlations, curves, masks, table1
@@ -398,44 +397,3 @@ def test_a_browser_shows_figures_and_numbers(written: Path, tmp_path: Path) -> N
     assert found["sorted"] == ["52.0 (2.8)", "–"]
     assert found["drawn"] == found["svgs"] >= 5 and found["words"] > 10
     assert found["wide"]  # nothing but tables and figures scrolls sideways, even on a phone
-
-
-def test_a_cell_of_fewer_seeds_than_its_row_says_so() -> None:
-    shown = metrics.Shown("F1, %")
-    one, two = over_seeds([0.5]), over_seeds([0.5, 0.7])
-    assert [cells.spread(one, shown, n).text for n in (0, 1, 2)] == [
-        "50.0",
-        "50.0",
-        "50.0 (1 seed)",
-    ]
-    assert cells.spread(two, shown, 2).text == "60.0 (14.1)"
-    assert cells.spread(two, shown, 3).text == "60.0 (14.1; 2 seeds)"
-
-
-def test_parts_of_f1_are_no_columns() -> None:
-    parts = [dataclasses.replace(ner(0.9), metric=x) for x in ("precision", "recall")]
-    runs = [dataclasses.replace(r, records=[*r.records, *parts]) for r in STUDY.runs[:4]]
-    values = Values(dataclasses.replace(STUDY, runs=runs))
-    assert {m.metric for m in values.measures} >= {"precision", "recall"}
-    names = {m.metric for m in values.main_measures()}
-    assert names == {"f1", "sentence_retrieval"}
-
-
-def test_fine_tuning_with_other_leaves_frozen_is_a_way_of_its_own() -> None:
-    """Also where some runs have one of them only, and grids that were asked for differ."""
-
-    def tuned(value: float, freeze: str, asked: str) -> Record:
-        record = ner(value)
-        return dataclasses.replace(
-            record, extras={**record.extras, "freeze": freeze, "asked": asked}
-        )
-
-    both = [tuned(0.5, "private", "aa"), tuned(0.4, "up_to:3", "bb")]
-    runs = [RunRecords("default", 0, records=[tuned(0.7, "private", "cc")])]
-    runs.append(RunRecords("sep", 0, records=both))
-    values = Values(dataclasses.replace(STUDY, runs=runs))
-    matched = Measure("f1", (("freeze", "up_to:3"), ("task", "ner")))
-    assert values.measures == [NER, matched]
-    assert [values.seeds(row, "en-fr", NER) for row in ("default", "sep")] == [[0], [0]]
-    assert values.seeds("default", "en-fr", matched) == []
-    assert matched.way_text == "frozen up_to:3"

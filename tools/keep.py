@@ -38,7 +38,7 @@ def records(workdir: Path) -> list[dict[str, Any]]:
 
 def of_table(path: Path) -> list[dict[str, Any]]:
     """A record of each number of a report's table: row, metric (the column), value, and its
-    standard deviation where there are several seeds."""
+    standard deviation where there are several seeds. Cells of words are left out."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     found = []
@@ -47,9 +47,13 @@ def of_table(path: Path) -> list[dict[str, Any]]:
             name, _, beside = column.rpartition(": ")
             if column in ("group", "row") or not text or (name in line and beside in BESIDE):
                 continue
+            try:
+                value = float(text)
+            except ValueError:  # an interval, the name of a data set
+                continue
             sd = line.get(f"{column}: sd")
             spread = {"sd": float(sd)} if sd else {}
-            found.append({"row": line["row"], "metric": column, "value": float(text), **spread})
+            found.append({"row": line["row"], "metric": column, "value": value, **spread})
     return found
 
 

@@ -63,7 +63,7 @@ LABELS = {
     "prepare_over_sentencepiece": "prepared / SentencePiece",
     "two_processes_over_one": "two processes / one",
     "prepare_peak_mb": "peak memory, MB",
-    # a report's table of configs/table1.py:tiny
+    # tables of reports: configs/table1.py
     "sep_emb_equal": "Sep Emb, equal starts",
     "sep_l1_equal": "Sep L1, equal starts",
     "sep_emb_l1_equal": "Sep Emb + L1, equal starts",
@@ -80,6 +80,14 @@ LABELS = {
     "linear probe, %: Δ": "tags, Δ",
     "sentence retrieval, P@1 %: en-twin": "sentences",
     "word translation, P@1 %: en-twin": "words",
+    "NER span F1, %: en-fr": "NER, French",
+    "NER span F1, %, en-fr: untrained": "untrained",
+    "NER span F1, %: en": "English",
+    "NER span F1, %: Δ": "NER, Δ",
+    "tagging accuracy, %: en-fr": "tags, French",
+    "tagging accuracy, %, en-fr: untrained": "untrained",
+    "held-out perplexity, en: trained": "perplexity, English",
+    "held-out perplexity, fr: trained": "French",
 }
 
 Record = dict[str, Any]

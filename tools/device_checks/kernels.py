@@ -26,7 +26,9 @@ SHOWN, STEPS = 40, 2
 def kernels(machine: Machine) -> Iterator[Record]:
     """Milliseconds of a step of the paper's in each kernel (on a CPU: in each thunk), the longest
     first, after the time of all."""
-    fused = {"attention": "cudnn", "attention_dropout": 0.0} if machine.gpu else {}
+    fused: dict[str, Any] = {}
+    if machine.gpu:
+        fused = {"attention": "cudnn", "attention_dropout": 0.0}
     config = paper_config(machine, **fused)
     model, mesh = abstract_model(config), one_device(machine.device)
     shapes = step_shapes(config.batch, config.data.length, 1, mesh)

@@ -131,12 +131,14 @@ def _figure(values: Values, measures: Sequence[Measure]) -> Figure:
         chosen = [m for m in rates if values.shown(m).tells == tells][: len(LOOKS)]
         series = []
         for measure in chosen:
-            colour, marker = next(looks)
             deltas = {
                 row.name: delta
                 for row in study.rows
                 if (delta := values.delta(row.name, measure, TOP)) is not None
             }
+            if not deltas:  # the reference, or all but it, has no value
+                continue
+            colour, marker = next(looks)
             points = {
                 row: dots.Dot(
                     100 * d.mean,
