@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tools import draw_masks, tables
+from tools import draw_masks, draw_slope, tables
 from tools.benchmarks import record
 from xl_jax.analysis.record import Record
 from xl_jax.config import Config
@@ -292,6 +292,11 @@ def test_decimals_in_running_text_have_a_record():
 def test_the_picture_of_masks_is_up_to_date():
     """Made by `python tools/draw_masks.py`."""
     assert draw_masks.PICTURE.read_text(encoding="utf-8") == draw_masks.draw()
+
+
+def test_the_slope_is_up_to_date():
+    """Made by `python tools/draw_slope.py`."""
+    assert draw_slope.PICTURE.read_text(encoding="utf-8") == draw_slope.draw()
 
 
 def test_readme_is_short():

@@ -38,6 +38,21 @@ def test_the_records_of_a_run_are_kept(tmp_path, monkeypatch):
     assert kept["records"] == [{"metric": "a", "value": 1}, {"metric": "b", "value": 2}]
 
 
+def test_the_numbers_of_a_table_are_kept_with_what_stands_beside_them(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "group,row,seeds,F1,F1: sd,F1: low,F1: high,F1: 95 %\n"
+        "all,default,2,71.5,0.5,70,73,70.0 to 73.0\n"
+        "all,sep,1,60,,,,\n"
+    )
+    assert keep.of_table(path) == [
+        {"row": "default", "metric": "seeds", "value": 2.0},
+        {"row": "default", "metric": "F1", "value": 71.5, "sd": 0.5, "low": 70.0, "high": 73.0},
+        {"row": "sep", "metric": "seeds", "value": 1.0},
+        {"row": "sep", "metric": "F1", "value": 60.0},
+    ]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

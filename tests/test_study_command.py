@@ -33,11 +33,18 @@ def test_from_a_study_file_to_records(tmp_path: Path) -> None:
     config.write_text(CONFIG.format(text=write_text(tmp_path / "a.txt", 300, 0)))
     file.write_text(STUDY.format(config=config))
     command = [sys.executable, "tools/run_study.py", f"--config={file}", f"--out={out}"]
-    ended = subprocess.run(
-        command,
-        cwd=Path(__file__).parents[1], capture_output=True, text=True,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stdout.splitlines()[-2]) == (0, "1 of 1 done"), ended.stderr
+
+    def run(*flags: str) -> list[str]:
+        folder = Path(__file__).parents[1]
+        ended = subprocess.run([*command, *flags], cwd=folder, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.splitlines()
+
+    assert run("--prepare")[-1].startswith("the tokens of 1 runs are in ")
+    assert [x.run.state for x in read_study(out).runs] == ["waiting"]
+    (tmp_path / "a.txt").unlink()  # nothing needs the text any more
+    lines = run()
+    assert lines[-2] == "1 of 1 done" and not any("vocabulary" in line for line in lines)
     (good,) = read_study(out).runs
     assert good.run.state == "done" and good.damaged == []
     assert good.run.made["rbf"] == [next(x for x in good.files if x.startswith("cka-"))]

@@ -37,22 +37,22 @@ def records(workdir: Path) -> list[dict[str, Any]]:
 
 
 def of_table(path: Path) -> list[dict[str, Any]]:
-    """A record of each number of a report's table: row, metric (the column), value, and its
-    standard deviation where there are several seeds. Cells of words are left out."""
+    """A record of each number of a report's table: row, metric (the column), value; its standard
+    deviation and 95 % interval where there are several seeds. Cells of words are left out."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     found = []
     for line in lines:
         for column, text in line.items():
-            name, _, beside = column.rpartition(": ")
-            if column in ("group", "row") or not text or (name in line and beside in BESIDE):
+            name, _, ending = column.rpartition(": ")
+            if column in ("group", "row") or not text or (name in line and ending in BESIDE):
                 continue
             try:
                 value = float(text)
             except ValueError:  # an interval, the name of a data set
                 continue
-            sd = line.get(f"{column}: sd")
-            spread = {"sd": float(sd)} if sd else {}
+            given = {x: line.get(f"{column}: {x}") for x in BESIDE}
+            spread = {x: float(number) for x, number in given.items() if number}
             found.append({"row": line["row"], "metric": column, "value": value, **spread})
     return found
 

@@ -3,6 +3,7 @@
     python tools/run_study.py --config=configs/table1.py:tiny
     python tools/run_study.py --config=configs/table1.py:tiny --dry_run    what would run, and cost
     python tools/run_study.py ... --executor=slurm --slurm=gpus_per_node=1,timeout_min=600
+    python tools/run_study.py ... --prepare          only the tokens of all runs
     python tools/run_study.py ... --adopt=FOLDER     take run directories that were made elsewhere
 
 The same command again continues: what is finished is kept, what is not goes on where it stopped. A
@@ -37,6 +38,9 @@ PARALLEL = flags.DEFINE_integer(
 )
 SLURM = flags.DEFINE_list("slurm", [], "Options of a job as submitit names them: NAME=VALUE,...")
 cli.define_folder("adopt", "Only take finished run directories of the study from this folder.")
+PREPARE = flags.DEFINE_bool(
+    "prepare", False, "Make the tokens of all runs and end: the rest needs no text and no network."
+)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it costs; run nothing.")
 
 
@@ -74,6 +78,9 @@ def main() -> None:
             executor = Slurm(out / "slurm", slurm_options(SLURM.value))
         runner.write()
         runner.prepare()
+        if PREPARE.value:
+            print(f"the tokens of {len(runner.runs)} runs are in {out}: the same command trains")
+            return
         with stopping.raised(), Progress(out, parallel) as progress:
             failed = runner.run_all(executor, parallel, progress.show)
     print(progress.summary(list(runner.states.values())))

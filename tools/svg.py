@@ -21,13 +21,32 @@ def box(x: float, y: float, width: float, height: float, fill: str) -> str:
     )
 
 
-def text(x: float, y: float, words: str, size: int = 11, bold: bool = False) -> str:
-    """Centred at x; y is its base line."""
+def text(
+    x: float, y: float, words: str, size: int = 11, bold: bool = False, anchor: str = "middle"
+) -> str:
+    """Centred at x, or with its start or end there; y is its base line."""
     weight = ' font-weight="bold"' if bold else ""
     return (
-        f'<text x="{x:g}" y="{y:g}" text-anchor="middle" font-size="{size}"{weight}>'
+        f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}"{weight}>'
         f"{escape(words)}</text>"
     )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1) -> str:
+    return (
+        f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" stroke="{colour}" stroke-width="{width:g}" '
+        f'fill="none"/>'
+    )
+
+
+def disc(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:g}" cy="{y:g}" r="5" fill="{colour}"/>'
+
+
+def diamond(x: float, y: float, colour: str) -> str:
+    """Hollow, so that it is told from a disc without its colour."""
+    path = f"M{x - 6:g} {y:g}L{x:g} {y - 6:g}L{x + 6:g} {y:g}L{x:g} {y + 6:g}Z"
+    return f'<path d="{path}" fill="white" stroke="{colour}" stroke-width="2"/>'
 
 
 def arrow(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -120,10 +120,10 @@ def cell(records: Sequence[Record], digits: int) -> str:
         return "; ".join(values)
     one = records[0] if len(records) == 1 else {"low": min(values), "high": max(values)}
     text = show(median(values), digits)
-    if "low" in one:
-        text += f" ({show(one['low'], digits)}-{show(one['high'], digits)})"
-    elif "sd" in one:
+    if "sd" in one:
         text += f" ({show(one['sd'], digits)})"
+    elif "low" in one:
+        text += f" ({show(one['low'], digits)}-{show(one['high'], digits)})"
     return text
 
 

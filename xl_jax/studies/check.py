@@ -5,12 +5,14 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from xl_jax.config import TASKS, Config, Tuning
 from xl_jax.config.command_line import ConfigFlag
 from xl_jax.errors import InputError
 from xl_jax.evaluate.runner import check_tasks
 from xl_jax.model.shared_model import SharedModel
+from xl_jax.prepare.pipeline import folder_of
 from xl_jax.studies.grid import StudyRun
 from xl_jax.studies.study import Study
 from xl_jax.text.corpora import open_corpora
@@ -27,13 +29,14 @@ def check(study: Study, runs: Sequence[StudyRun]) -> None:
         config = run.config
         corpora = {x: config.corpora[x] for x in config.languages}
         try:
-            if (text := str(corpora)) not in seen:
+            if not _prepared(config) and (text := str(corpora)) not in seen:
                 open_corpora(corpora)
+                seen.add(text)
             if (cell := f"{run.row!r} {run.pair!r}") not in seen:
                 SharedModel.abstract(config).mask  # noqa: B018  made to see whether it can be
         except InputError as error:
             raise InputError(f"{run.name}: {error}") from error
-        seen |= {text, cell}
+        seen.add(cell)
         for name, flags in study.evaluations.items():
             if (key := f"{name} {config.languages}") in seen:
                 continue
@@ -42,6 +45,11 @@ def check(study: Study, runs: Sequence[StudyRun]) -> None:
                 _check_evaluation(flags, config)
             except InputError as error:
                 raise InputError(f"evaluation {name!r}: {error}") from error
+
+
+def _prepared(config: Config) -> bool:
+    """Whether the tokens are there, so that nobody needs the text."""
+    return not config.start and folder_of(config, Path(config.data.dir)).exists()
 
 
 def _check_evaluation(flags: Sequence[str], config: Config) -> None:
