@@ -1,10 +1,10 @@
-"""Two real languages from text files, half an hour on one CPU core.
+"""Two real languages from text files: 20 minutes of a CPU core, half an hour with measuring.
 
     python train.py --config=configs/bilingual_cpu.py:en,fr --workdir=runs/en-fr \\
       --config.corpora.en='files:text/en/*.txt' --config.corpora.fr='files:text/fr/*.txt'
 
-What decides at this size is the length of a row: held-out perplexity of English after 1,000 steps
-was 891 with 24 rows of 64 tokens a slot and 213 with 48 rows of 24 (unigrams: 1,059).
+Rows are short because that decides at this size: in a trial that was not kept, 48 rows of 24 tokens
+learnt several times as fast as 24 rows of 64.
 """
 
 from ml_collections import config_dict

@@ -1,12 +1,15 @@
-"""Table 1 as published: 8 layers of width 768 on two Wikipedias, 82 billion tokens.
+"""Table 1 at the paper's size: 8 layers of width 768 on two Wikipedias, 82 billion tokens.
 
     python train.py --config=configs/paper.py:en,fr --config.sharing=sep_emb_l1_3 --workdir=runs/x
 
 Made for 8 chips (TPU v3-8, v5e-8, v6e-8, or 8 GPUs), one slot each. On fewer, the same step in
 parts, e.g. one GPU: --config.mesh.data=1 --config.batch.accum=8 --config.batch.slots=1 . The paper
 took about 3 days on 8 V100; here it has been compiled for TPUs (docs/compiling.md), not run.
-Paper and XLM agree on every number; where the paper is silent (betas, epsilon, decay, clipping) it
-is XLM's published recipe with the same learning rate and warm-up.
+Of training the paper's text says 200 epochs of 200,000 batches, which its three days rule out; XLM
+counts an epoch in rows of a process, which gives these steps. Where the paper is silent (betas,
+epsilon, decay, clipping) it is XLM's recipe of the same learning rate. Different from the paper:
+Wikipedia of 2023, SentencePiece's BPE without Moses' tokeniser; no language embeddings (the paper
+does not say whether it had any).
 """
 
 from ml_collections import config_dict

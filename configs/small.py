@@ -1,4 +1,4 @@
-"""Two real languages on one accelerator, an hour or two: a Colab GPU or one TPU core.
+"""Two real languages on one accelerator, a Colab GPU or one TPU core.
 
     python train.py --config=configs/small.py:en,fr --workdir=runs/small
 

@@ -242,12 +242,13 @@ def means(rows: Mapping[str, str]) -> list[Expected]:
 
 
 def by_pair(rows: Mapping[str, str], pairs: Iterable[str]) -> list[Expected]:
-    """The paper's figures of the pairs that it has. `rows`: of the study -> of the paper."""
+    """The paper's figures of the pairs that it has, without its Chinese NER, which was trained and
+    tested on other sets (CoNLL-2003, SIGHAN 2006). `rows`: of the study -> of the paper."""
     return [
         Expected(row, pair, task, metric, round(figure / 100, 4), SOURCE)
         for row, paper in rows.items()
         for (task, metric), figures in zip(TASKS.items(), TABLE1[paper], strict=True)
         for language, figure in zip(LANGUAGES, figures, strict=True)
         for pair in pairs
-        if pair == f"en-{language}"
+        if pair == f"en-{language}" and (task, language) != ("ner", "zh")
     ]

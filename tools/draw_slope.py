@@ -12,27 +12,30 @@ from typing import Any
 
 from tools import svg
 from tools.benchmarks import record
-from tools.tables import label
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE, RESULTS = ROOT / "docs" / "slope.svg", ROOT / "results" / "table1_tiny.json"
-GROUPS = {
-    "everything shared": ("Default", "No anchors", "Extra anchors"),
-    "private parts, equal starting values": (
-        "sep_emb_equal",
-        "sep_l1_equal",
-        "sep_emb_l1_equal",
-        "sep_l1_3_equal",
-        "sep_emb_l1_3_equal",
-        "all_private_equal",
-    ),
-    "private parts, other starting values": (
-        "sep_tokens_different",
-        "sep_l1_3_anchors",
-        "sep_l1_anchors",
-        "all_private_different",
-        "sep_emb_different",
-    ),
+GROUPS = {  # row of the study -> its title
+    "everything shared": {
+        "Default": "Default",
+        "No anchors": "No anchors",
+        "Extra anchors": "Extra anchors",
+    },
+    "private parts, equal starting values": {
+        "sep_emb_equal": "Sep Emb: embeddings",
+        "sep_l1_equal": "layer 1 of 4 (paper: 1-3 of 8)",
+        "sep_emb_l1_equal": "embeddings, layer 1 (1-3)",
+        "sep_l1_3_equal": "layers 1-3 of 4 (1-6 of 8)",
+        "sep_emb_l1_3_equal": "embeddings, layers 1-3 (1-6)",
+        "all_private_equal": "everything",
+    },
+    "private parts, different starting values": {
+        "sep_tokens_different": "tokens, but not positions",
+        "sep_l1_anchors": "layer 1, 30 % anchors",
+        "sep_l1_3_anchors": "layers 1-3, 30 % anchors",
+        "sep_emb_different": "Sep Emb: embeddings",
+        "all_private_different": "everything",
+    },
 }
 TAGS, OURS = "linear probe, %: en-twin", "linear probe, %: Δ"
 PAPER = "published, Δ: NER"
@@ -50,9 +53,9 @@ def place(points: float) -> float:
 
 def rows(values: Values) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Titles of groups, and the values of every row that was measured."""
-    for title, names in GROUPS.items():
-        yield title, None
-        yield from ((name, values[name]) for name in names if name in values)
+    for group, titles in GROUPS.items():
+        yield group, None
+        yield from ((title, values[row]) for row, title in titles.items() if row in values)
 
 
 def draw() -> str:
@@ -66,9 +69,9 @@ def draw() -> str:
 
     def shapes() -> Iterator[str]:
         yield svg.text(16, 24, "What two languages must share", 15, bold=True, anchor="start")
-        legend = "English and a twin of it, four layers: tags read in the twin, 95 % interval"
+        legend = "English and its twin, four layers: accuracy of a linear tagger on the twin"
         yield svg.disc(24, 44, BLUE) + svg.text(38, 48, legend, 12, anchor="start")
-        legend = "the paper's eight layers, zero-shot NER, mean of three pairs of languages"
+        legend = "the paper, eight layers: zero-shot NER F1, mean of three pairs of languages"
         yield svg.diamond(24, 64, ORANGE) + svg.text(38, 68, legend, 12, anchor="start")
         yield svg.text(RIGHT + 62, TOP - 6, "tags, %")
         for points in range(LOW, HIGH + 1, 10):
@@ -76,14 +79,14 @@ def draw() -> str:
                 place(points), TOP, place(points), bottom, "#888" if not points else "#eee"
             )
             yield svg.text(place(points), bottom + 16, f"{points:+d}" if points else "0")
-        axis = "points lost against Default"
+        axis = "difference from Default, points; bars: 95 % intervals over seeds"
         yield svg.text((LEFT + RIGHT) / 2, bottom + 32, axis, 12)
         for i, (name, found) in enumerate(lines):
             y = TOP + ROW * i + ROW / 2
             if found is None:
                 yield svg.text(LEFT - 12, y + 6, name, 11, bold=True, anchor="end")
                 continue
-            yield svg.text(LEFT - 12, y + 4, label(name), 12, anchor="end")
+            yield svg.text(LEFT - 12, y + 4, name, 12, anchor="end")
             if PAPER in found:
                 yield svg.diamond(place(found[PAPER]["value"]), y, ORANGE)
             ours = found.get(OURS, {"value": 0.0})
