@@ -83,7 +83,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )  # fmt: skip
     made = run_directory.start(config, folder / "r", log=lambda _: None)
     checkpoints = made.checkpoints(lambda _: None, read_only=False)
-    checkpoints.save(2, init_state(made.model))
+    checkpoints.save(0, init_state(made.model))  # as what was imported or only started is kept
     checkpoints.close()
     return made
 

@@ -5,11 +5,13 @@ import dataclasses
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xl_jax.analysis import record
+from xl_jax.analysis.record import Record
 from xl_jax.config import EvalOptions
 from xl_jax.errors import InputError, unknown
 from xl_jax.evaluate.encoders import RANDOM, Encoders
@@ -89,6 +91,16 @@ class Context:
         """The options for a pair of languages, see `between`."""
         return between(self.options, source, target)
 
+    def finished(self, path: Path, request: Mapping[str, Any]) -> list[Record]:
+        """See `record.finished`. Earlier versions called all that stands at step 0 untrained, what
+        was imported or only started from another run too: such a file is none."""
+        found = record.finished(path, request, self.log)
+        models = {r.model for r in found}
+        if self.source.step == 0 and "untrained" in models and "trained" not in models:
+            self.log(f"{path} calls the run's checkpoint untrained: measured again")
+            return []
+        return found
+
     @cached_property
     def layers(self) -> list[int]:
         """Those that both encoders have, 0 the embeddings; of them those of the options.
@@ -104,7 +116,7 @@ class Context:
 
     def origin(self, model: str, source: str, target: str) -> dict[str, Any]:
         """Fields of every record about the encoders `model`."""
-        if model == "trained" and self.source.step == 0:  # where curves begin
+        if model == "trained" and self.source.at_start:  # where curves begin
             model = "untrained"
         return {
             "source": source,

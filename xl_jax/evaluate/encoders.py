@@ -38,6 +38,7 @@ class Encoders:
     def __init__(self, run: Run):
         self.run = run
         self.step, self.params = run.trained()
+        self.at_start = False  # of a curve: the run's own random numbers
         self.extractor = Extractor(run.model.module, FIRST[run.config.data.windows])
         self.cache = VectorCache()
         self._random: tuple[str, Views] = ("", {})  # the last one: each is as large as the model
@@ -74,16 +75,17 @@ class Encoders:
 
         return self.cache.get((weights, language, content.digest(), tuple(layers)), compute)
 
-    def at(self, step: int, params: Params) -> "Encoders":
+    def at(self, step: int, params: Params, at_start: bool = False) -> "Encoders":
         """The same at another step: what is compiled is shared, nothing that was computed is."""
         other = copy.copy(self)
         other.step, other.params, other.cache = step, params, VectorCache()
+        other.at_start = at_start
         other.__dict__.pop("_trained_views", None)
         return other
 
     def over_training(self, log: Callable[[str], None] = print) -> Iterator["Encoders"]:
         """The encoders at step 0 and at every checkpoint that is kept and whole, oldest first."""
-        yield self.at(0, init_state(self.run.model).params)
+        yield self.at(0, init_state(self.run.model).params, at_start=True)
         checkpoints = self.run.checkpoints(log)
         shapes = state_shapes(self.run.model, one_device())
         try:

@@ -78,7 +78,7 @@ def linear_probe(
     steps = "steps-" if over_training else ""
     name = f"{steps}{PROBE}-{fingerprint({**request, 'step': 0})}.json"
     path = context.run.folder / "eval" / name
-    found = [] if again else record.finished(path, request, log)
+    found = [] if again else context.finished(path, request)
     if not found:
         views = run_views(context.run, tuning, context.source.params)
         data = task_data.load(tuning, views, context.run.config.corpora, log)
@@ -140,7 +140,7 @@ def _record(
         chance=first.majority,
         n=len(test.items),
         data=test.spec,
-        model=model if context.source.step else "untrained",
+        model="untrained" if context.source.at_start else model,
         seed=context.run.config.seed,
         step=context.source.step if model == "trained" else 0,
         extras={**score, **of_layer, **hits.spread([one.value for one in same])},

@@ -109,7 +109,7 @@ def measure(
     without = []
     for task in tasks:
         path = run.folder / "eval" / f"{task}{ending}.json"
-        records = [] if again else record.finished(path, context.request, log)
+        records = [] if again else context.finished(path, context.request)
         if not records:
             softmax = {"softmax": run.config.model.softmax}  # that it was trained with
             found = TASKS[task](context)
@@ -151,7 +151,7 @@ def measure_over_training(
     ending = "" if options in (None, run.config.probe) else f"-{_digest(context)}"
     name = f"steps-{'-'.join(tasks)}{ending}"
     path = run.folder / "eval" / f"{name}.json"
-    records = [] if again else record.finished(path, context.request, log)
+    records = [] if again else context.finished(path, context.request)
     if not records:
         for at_step in context.over_training():
             log(f"step {at_step.source.step:,}")

@@ -33,7 +33,7 @@ def twins(context: Context) -> Iterator[Record]:
         for (source, target), (sentences, words) in known.items():
             if sentences is None or words is None:
                 continue
-            common = context.origin("trained" if step else "untrained", source, target)
+            common = context.origin("untrained" if at_step.at_start else "trained", source, target)
             common["step"] = step
             parts = []
             for name, pairs in (("retrieval", sentences), ("translation", words)):

@@ -71,6 +71,11 @@ class SharedModel:
         trainable = sharing.trainable(self.shapes, self.mask, self.config.freeze)
         return jax.tree.map(lambda x: not x.any(), trainable)
 
+    @property
+    def only_starts(self) -> bool:
+        """Whether the run is another one's parameters, of which it trains none."""
+        return bool(self.config.start) and all(jax.tree.leaves(self.frozen))
+
     @cached_property
     def components(self) -> tuple[np.ndarray, Any]:
         return sharing.components(self.template, self.mask, len(self.config.languages))

@@ -59,7 +59,7 @@ def pretrain(
             found = checkpoints.restore(state_shapes(run.model, mesh))
             if found and found[0] == run.config.steps:
                 return found[1]
-            if run.config.start and all(jax.tree.leaves(run.model.frozen)):
+            if run.model.only_starts:
                 return _only_started(run, mesh, found, checkpoints, log)
             return _train(run, mesh, found, checkpoints, log, profile, track)
         finally:

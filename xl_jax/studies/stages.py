@@ -21,6 +21,7 @@ from xl_jax.devices import machine
 from xl_jax.errors import InputError
 from xl_jax.evaluate.runner import USUAL
 from xl_jax.json_files import plain, read_json, write_json
+from xl_jax.model.shared_model import SharedModel
 from xl_jax.studies.grid import StudyRun, run_id
 
 STAGES = "stages.json"
@@ -65,7 +66,10 @@ class Work:
     def _trained(self, stage: Stage) -> bool:
         """A run directory tells of itself, wherever it was made. Raises InputError: it does not."""
         found = to_dict(from_dict(read_json(self.folder / "config.json")))
-        last = self.folder / "checkpoints" / str(stage.config["steps"])
+        config, checkpoints = from_dict(stage.config), self.folder / "checkpoints"
+        last = checkpoints / str(config.steps)
+        if (start := checkpoints / "0").is_dir() and SharedModel.abstract(config).only_starts:
+            last = start  # nothing is trained, so no later step is saved
         same = plain(found["probe"]) == plain(stage.config["probe"])  # decides what is measured
         return run_id(found) == self.id and same and last.is_dir()
 
