@@ -15,6 +15,7 @@ from typing import Any
 
 from xl_jax.analysis import record
 from xl_jax.analysis.record import Record, RecordFile
+from xl_jax.config import to_dict
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate.context import Context
@@ -22,10 +23,12 @@ from xl_jax.evaluate.maps import digest as maps_digest
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.finetune.language_view import View, run_views
 from xl_jax.finetune.transfer import Transfer
+from xl_jax.json_files import fingerprint, plain
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import init_state
 
 NEW_LAYERS = 4
+NOT_ASKED = ("source", "targets", "parallel", "steps_per_call", "keep")  # change no record here
 KINDS = {"own": "none", "mapped": "procrustes", "random": "random"}  # names of the target's views
 
 
@@ -35,14 +38,12 @@ def through_map(
     """Trains and scores what is not there yet, layer by layer.
 
     Returns:
-      The records, and the file eval/TASK-map-DIGEST.json that they were written to.
+      The records, and the file that they were written to, see `file_of`.
 
     Raises:
-      InputError, Interrupted, FloatingPointError: see `Transfer`.
+      InputError, Interrupted, FloatingPointError: see `Transfer`; several pairs of languages.
     """
-    if not context.language_pairs:
-        raise InputError(f"{context.run.folder} has one language: give --other=RUN for a target")
-    ((source, target),) = context.language_pairs  # files are of one pair
+    source, target = _pair(context, tuning.task)
     maps = {weights: word_maps(context, source, target, weights) for weights in tuning.encoders}
     digest = maps_digest(context)
     run = context.target.run
@@ -70,10 +71,41 @@ def through_map(
             name, _, rest = flat["target"].partition(".")
             kind = KINDS[rest.partition("-")[0]] if rest else "none"
             records.append(Record.from_json({**flat, "layer": layer, "target": name, "map": kind}))
-    path = context.run.folder / "eval" / f"{tuning.task}-map-{digest}.json"
+    path = file_of(context, tuning, (source, target), records)
     file = RecordFile(context.run.folder.name, tuning.task, context.request, records)
     record.write(path, file)
     return records, path
+
+
+def file_of(
+    context: Context, tuning: Tuning, pair: tuple[str, str], records: Sequence[Record]
+) -> Path:
+    """eval/TASK-map-DIGEST.json; the digest is of all that was asked, so that another request has
+    another file. Earlier versions named it after the maps alone: where such a file holds these
+    records, it stays."""
+    maps = maps_digest(context)
+    old = context.run.folder / "eval" / f"{tuning.task}-map-{maps}.json"
+    there = record.finished(old, context.request, context.log)
+    if there and _flat(there) == _flat(records):
+        return old
+    asked = {k: x for k, x in to_dict(tuning).items() if k not in NOT_ASKED}
+    digest = fingerprint([maps, pair, context.layers, asked])
+    return old.with_name(f"{tuning.task}-map-{digest}.json")
+
+
+def _flat(records: Sequence[Record]) -> Any:
+    return plain([r.to_json() for r in records])
+
+
+def _pair(context: Context, task: str) -> tuple[str, str]:
+    """Raises InputError: there is none, or not one alone."""
+    pairs = context.language_pairs
+    if not pairs:
+        raise InputError(f"{context.run.folder} has one language: give --other=RUN for a target")
+    if len(pairs) > 1:
+        known = ", ".join(f"--source={a} --target={b}" for a, b in pairs)
+        raise InputError(f"{task} through a map is of one pair of languages: give one of {known}")
+    return pairs[0]
 
 
 def _view(run: Run, language: str, params: Any, tuning: Tuning) -> View:
