@@ -30,7 +30,11 @@ PROCESSES = flags.DEFINE_string(
 )
 cli.define_folder("compilation_cache", "Keeps compiled programs for the next start.")
 PROFILE = flags.DEFINE_integer(
-    "profile", 0, "Training steps of which a profiler trace is written, to profile/.", 0
+    "profile",
+    0,
+    "Training steps of which a profiler trace is written, to profile/; whole calls are traced "
+    "(config.steps_per_call), so there may be more.",
+    0,
 )
 TRACK = flags.DEFINE_list(
     "track", [], "Trackers that get the numbers of training as well: wandb, mlflow."

@@ -53,8 +53,13 @@ def test_speed_counts_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xl_jax.pretrain.speed.peak_flops", lambda *_: 1e9)
     model = toy.model(toy.config())
     speed = Speed(model, one_device())
-    now[0] += 3
-    with speed.paused():
+    now[0] += 2
+
+    class StillRunning:
+        def block_until_ready(self) -> None:
+            now[0] += 1
+
+    with speed.paused({"params": StillRunning()}):
         now[0] += 50
     now[0] += 1
     found = speed.since_last(8)
@@ -80,6 +85,9 @@ class Card:
         ("NVIDIA A100-SXM4-40GB", "float32", 156.0),
         ("TPU v5 lite", "bfloat16", 197.0),
         ("TPU v5p", "bfloat16", 459.0),
+        ("TPU v5", "float32", 459.0),
+        ("NVIDIA L4", "bfloat16", 121.0),
+        ("NVIDIA L40S", "bfloat16", None),
         ("a card of tomorrow", "float32", None),
     ],
 )
@@ -97,7 +105,7 @@ def test_the_peak_of_a_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_trace_of_the_calls_after_the_first(tmp_path: Path) -> None:
     said: list[str] = []
     running = []
-    with Profile(tmp_path / "profile", 2, said.append) as profile:
+    with Profile(tmp_path / "profile", 9, 8, said.append) as profile:  # of 8 steps a call: two
         for _ in range(5):
             with profile.call():
                 jnp.ones(3).block_until_ready()
@@ -105,7 +113,7 @@ def test_a_trace_of_the_calls_after_the_first(tmp_path: Path) -> None:
     assert running == [False, True, True, False, False]
     assert said == [f"profile: {tmp_path / 'profile'}"]
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
-    with Profile(tmp_path / "none", 0, said.append) as profile, profile.call():
+    with Profile(tmp_path / "none", 0, 8, said.append) as profile, profile.call():
         pass
     assert not (tmp_path / "none").exists()
 

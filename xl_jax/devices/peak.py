@@ -1,5 +1,6 @@
 """The most floating-point operations a second that a device can do: published, or measured."""
 
+import re
 import time
 from functools import cache
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# (start of `device_kind`, dtype) -> dense matrix products, 10^12 FLOP/s, from the vendors' data
+# (first words of `device_kind`, dtype) -> dense matrix products, 10^12 FLOP/s, of the vendors' data
 # sheets. NVIDIA's float32 is TF32, which XLA uses by default; TPUs multiply float32 as bfloat16.
 PUBLISHED = {
     "NVIDIA A100": {"bfloat16": 312.0, "float32": 156.0},
@@ -19,6 +20,7 @@ PUBLISHED = {
     "TPU v4": {"bfloat16": 275.0, "float32": 275.0},
     "TPU v5 lite": {"bfloat16": 197.0, "float32": 197.0},
     "TPU v5e": {"bfloat16": 197.0, "float32": 197.0},
+    "TPU v5p": {"bfloat16": 459.0, "float32": 459.0},
     "TPU v5": {"bfloat16": 459.0, "float32": 459.0},
     "TPU v6e": {"bfloat16": 918.0, "float32": 918.0},
     "TPU v6 lite": {"bfloat16": 918.0, "float32": 918.0},
@@ -30,7 +32,7 @@ def peak_flops(device: Any, dtype: str) -> float | None:
     """FLOP/s of one device for matrix products of `dtype`; of a CPU as `SIZE`^3 products reach
     them here (all its cores), None where nobody knows."""
     for kind, rates in PUBLISHED.items():
-        if device.device_kind.startswith(kind):
+        if re.match(rf"{kind}\b", device.device_kind):  # an L40S is no L4
             return rates[dtype] * 1e12
     return _measured(device, dtype) if device.platform == "cpu" else None
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from threading import Timer
 from typing import Any
@@ -43,7 +43,7 @@ def pretrain(
     """Train a run to its last step, from its newest whole checkpoint if it has one.
 
     Args:
-      profile: write a trace of so many steps to profile/ in the run directory.
+      profile: write a trace of so many steps, in whole calls, to profile/ in the run directory.
       track: further trackers that get the numbers, see `loggers`.
 
     Raises:
@@ -115,7 +115,7 @@ def _train(
     with (
         Tracker(run.folder, step, config.steps, loggers=others) as tracker,
         CtrlC() as ctrl_c,
-        Profile(run.folder / "profile", profile // k, log) as trace,
+        Profile(run.folder / "profile", profile, k, log) as trace,
     ):
         for batch in prefetch(_calls(run, mesh), range(step, config.steps, k)):
             with trace.call(), jax.transfer_guard("disallow"):  # the batch is there already
@@ -135,15 +135,17 @@ def _train(
                 rate = {"tokens/s": f"{values['tokens_per_second']:,.0f}"}
                 tracker.show(loss=f"{values['loss']:.3f}", **rate)
             tracker.advance(step)
-            with speed.paused():
-                if done or step % config.eval_every == 0:
+            evaluates = done or step % config.eval_every == 0
+            saves = done or stop or step % config.checkpoint_every == 0 or step in curve
+            with speed.paused(state) if evaluates or saves else nullcontext():
+                if evaluates:
                     perplexity = heldout.perplexities(state.params)
                     tracker.record(step, {f"heldout_ppl/{x}": v for x, v in perplexity.items()})
                     text = ", ".join(f"{x} {v:.1f}" for x, v in perplexity.items())
                     tracker.say(f"step {step:,}: held-out perplexity {text}")
                     if best:
                         best.save(step, state, score=perplexity[config.best])
-                if done or stop or step % config.checkpoint_every == 0 or step in curve:
+                if saves:
                     checkpoints.save(step, state)
             if stop:
                 break

@@ -8,12 +8,12 @@ import jax
 
 
 class Profile:
-    """Writes a trace of `calls` calls of the step to `folder`; the first call of the process, which
-    warms up, is left out. With 0 calls nothing is written."""
+    """Writes a trace of `steps` steps to `folder`, in whole calls of `a_call` steps; the first call
+    of the process, which warms up, is left out. With 0 steps nothing is written."""
 
-    def __init__(self, folder: Path, calls: int, log: Callable[[str], None]):
+    def __init__(self, folder: Path, steps: int, a_call: int, log: Callable[[str], None]):
         self.folder, self.log = folder, log
-        self.left, self.warm, self.running = calls, False, False
+        self.left, self.warm, self.running = -(-steps // a_call), False, False
 
     def __enter__(self) -> "Profile":
         return self
