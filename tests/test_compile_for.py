@@ -15,6 +15,7 @@ import pytest
 
 from tools import compile_for
 from tools.topologies import GPUS, TPUS
+from xl_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = "tests/golden/compiled.json"
@@ -65,6 +66,23 @@ def test_what_grew_is_named() -> None:
             compile_for._compare(now, before)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"records": 1}', '{"records": [{"value": 1}]}'])
+def test_a_file_of_something_else_is_one_line_before_anything_is_compiled(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    for read in (compile_for._kept, compile_for._check_kept_in):
+        with pytest.raises(InputError, match=r"a\.json is (damaged|no file of such figures): "):
+            read(path)
+    path.write_text('{"records": []}')
+    with pytest.raises(InputError, match=r"a\.json does not say: command, commit"):
+        compile_for._check_kept_in(path)
+    with pytest.raises(InputError, match="--json=.*none/a.json cannot be written"):
+        compile_for._check_kept_in(tmp_path / "none/a.json")
+    compile_for._check_kept_in(ROOT / GOLDEN)
+
+
 def test_calls_of_fused_attention_are_counted() -> None:
     kinds = ("SoftmaxDropout", "Softmax", "SoftmaxBackward")
     text = "\n".join(f'custom_call_target="__cudnn$fmha{x}"' for x in kinds)
@@ -105,7 +123,6 @@ def test_bad_flags_are_one_line(flags: tuple[str, ...], message: str) -> None:
 
 def test_a_gpu_without_its_compiler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from tools import topologies
-    from xl_jax.errors import InputError
 
     for there, name in [((), "h100-1"), ((12, 13), "t4-1"), ((13,), "v100-8")]:
         names = [f"jax_cuda{x}_plugin" for x in there]

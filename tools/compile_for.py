@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
     stopping.listen()  # before the imports below
 
-import json
 import re
 import sys
 import time
@@ -30,6 +29,7 @@ from tools import topologies
 from tools.benchmarks import record
 from xl_jax import cli, config_flags
 from xl_jax.errors import InputError
+from xl_jax.json_files import read_json
 
 TOPOLOGY = flags.DEFINE_string("topology", "v5e-8", f"One of {', '.join(topologies.KNOWN)}.")
 JSON = flags.DEFINE_string("json", None, "File to keep the figures in.")
@@ -45,6 +45,8 @@ Figures = dict[str, float]
 def main() -> None:
     config = config_flags.config()
     earlier = _kept(Path(AGAINST.value)) if AGAINST.value else {}
+    path = Path(JSON.value) if JSON.value else None
+    _check_kept_in(path)
     name = PROGRAM.value or program_name(sys.argv[1:])
     if AGAINST.value and (TOPOLOGY.value, name) not in earlier:
         raise InputError(f"{AGAINST.value} has no record of {name!r} for {TOPOLOGY.value}")
@@ -70,8 +72,8 @@ def main() -> None:
     needs["GiB of a device"] = gib
     for metric, value in needs.items():
         print(f"  {metric}: {value:,.{2 if value >= 1 else 4}f}")
-    if JSON.value:
-        _keep(Path(JSON.value), name, needs)
+    if path:
+        _keep(path, name, needs)
     if AGAINST.value:
         _compare(needs, earlier[TOPOLOGY.value, name])
     if needs["GiB used"] > gib:
@@ -119,13 +121,36 @@ def _kept(path: Path) -> dict[tuple[str, str], Figures]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     found: dict[tuple[str, str], Figures] = {}
-    for x in json.loads(path.read_text(encoding="utf-8"))["records"]:
-        found.setdefault((x["topology"], x["program"]), {})[x["metric"]] = x["value"]
+    try:
+        for x in read_json(path)["records"]:
+            found.setdefault((x["topology"], x["program"]), {})[x["metric"]] = x["value"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is no file of such figures: {error!r}") from error
     return found
 
 
+def _check_kept_in(path: Path | None) -> None:
+    """Raises InputError: the file of --json cannot be written, or holds something else."""
+    cli.check_file("json", path)
+    if path and path.exists():
+        _stored(path)
+
+
+def _stored(path: Path) -> record.Record:
+    """The measurement of a file that `_keep` wrote.
+
+    Raises:
+      InputError: it is another file, or damaged.
+    """
+    _kept(path)
+    try:
+        return record.read(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
 def _keep(path: Path, name: str, needs: Figures) -> None:
-    earlier = record.read(path) if path.exists() else {"command": [], "records": []}
+    earlier = _stored(path) if path.exists() else {"command": [], "records": []}
     key = {"topology": TOPOLOGY.value, "program": name}
     others = [x for x in earlier["records"] if {y: x[y] for y in key} != key]
     case = {"case": f"{TOPOLOGY.value}: {name}"}  # a row of a table
