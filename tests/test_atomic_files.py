@@ -50,3 +50,11 @@ def test_missing_records_are_named(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json")
     write_json(tmp_path / "x.json", {"a": [1, "é"]})
     assert read_json(tmp_path / "x.json") == {"a": [1, "é"]}
+
+
+def test_a_name_that_is_no_utf_8_is_written_and_read_again(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    write_json(tmp_path / "a.json", {"files": [name, "café"]})
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert "caf\\udce9.txt" in text and "café" in text
+    assert read_json(tmp_path / "a.json") == {"files": [name, "café"]}

@@ -10,8 +10,11 @@ from xl_jax.errors import InputError
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` so that a reader sees all of it or what was there before."""
-    atomic_files.write(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    """Writes `value` so that a reader sees all of it or what was there before. The bytes of a name
+    that are no UTF-8 (Python's lone surrogates) are written as JSON escapes them."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    with atomic_files.replacing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

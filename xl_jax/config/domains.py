@@ -25,6 +25,7 @@ class Domain:
       parse: a value from the text of a flag; ValueError: there is none.
       literal: values of several types, so that a `ConfigDict` must not tie the field to one.
       choices: the closed list of names, where it is one.
+      limits: what a machine can hold of the set, in words after `text`, where a value is refused.
     """
 
     text: str
@@ -32,13 +33,14 @@ class Domain:
     parse: Callable[[str], Any] = str
     literal: bool = False
     choices: tuple[str, ...] = ()
+    limits: str = ""
 
     def check(self, name: str, value: Any) -> None:
         """Raises InputError: `value` is not in the domain; `name` is the field's."""
         if not self.holds(value):
             if self.choices:
                 raise unknown(name, value, self.choices)
-            raise InputError(f"{name} = {value!r}: must be {self.text}")
+            raise InputError(f"{name} = {value!r}: must be {self.text}{self.limits}")
 
 
 def option(default: Any, domain: Domain, meaning: str) -> Any:
@@ -76,10 +78,12 @@ def options(kind: type[Section]) -> Iterator[tuple[str, dataclasses.Field]]:
 
 
 def integer(least: int = 0, most: int = MOST) -> Domain:
-    text = f"a whole number from {least} to {most:,}"
+    text, limits = f"a whole number from {least} to {most:,}", ""
     if most in (MOST, MOST_TEXT):
-        text = f"a whole number of at least {least}"
-    return Domain(text, lambda value: type(value) is int and least <= value <= most, int)
+        text, limits = f"a whole number of at least {least}", f", at most {most:,}"
+    return Domain(
+        text, lambda value: type(value) is int and least <= value <= most, int, limits=limits
+    )
 
 
 def number(interval: str) -> Domain:
@@ -92,7 +96,8 @@ def number(interval: str) -> Domain:
         outside = (value == low and interval[0] == "(") or (value == high and interval[-1] == ")")
         return not outside and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
-    return Domain(f"a finite number in {interval}", holds, float)
+    limits = f", {'0 or ' if holds(0) else ''}of size {SMALLEST:g} to {LARGEST:g}"
+    return Domain(f"a finite number in {interval}", holds, float, limits=limits)
 
 
 def boolean() -> Domain:
@@ -130,7 +135,8 @@ def several(each: Domain, least: int = 0) -> Domain:
             return tuple(as_tuples(_literal(text)))
         return tuple(each.parse(part.strip()) for part in filter(None, text.split(",")))
 
-    return Domain(f"a tuple, each {each.text}" + ", not empty" * (least > 0), holds, parse)
+    text = f"a tuple, each {each.text}" + ", not empty" * (least > 0)
+    return Domain(text, holds, parse, limits=each.limits)
 
 
 def mapping(what: str) -> Domain:
