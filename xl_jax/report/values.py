@@ -68,43 +68,41 @@ class Values:
 
     Attributes:
       measures: every measure, a metric's main way of scoring first.
+      tells: metric -> the fields that tell its ways of scoring apart, the same for every run.
       pairs: of languages, as "en-fr"; one language alone is a pair "en".
     """
 
     def __init__(self, study: StudyRecords):
         self.study = study
         found: dict[Key, dict[int | None, list[tuple[int, float]]]] = {}
-        chances: dict[tuple[str, str, Measure], list[float]] = defaultdict(list)
+        chances: dict[tuple[Key, int | None], list[tuple[int, float]]] = defaultdict(list)
+        intervals: dict[tuple[Key, int | None], list[tuple[int, Any]]] = defaultdict(list)
         self._samples: dict[str, list[float]] = defaultdict(list)
         self._chosen: dict[Key, int | None] = {}  # layers, on a development set
-        self._intervals: dict[tuple[Key, int | None], tuple[float, float]] = {}
-        for run in study.runs:
-            # Of several steps, intervals and chosen layers are those of the last.
-            in_order = sorted(run.records, key=lambda r: r.step or 0)
-            records = [r for r in in_order if _counts(r)]
-            if any(r.metric == DEBIASED for r in records):  # few items make CKA as it is large
-                records = [r for r in records if r.metric != "cka"]
-            ways = _ways(records)
+        counted = [_counted(run.records) for run in study.runs]
+        self.tells = _tells(counted)
+        for run, records in zip(study.runs, counted, strict=True):
             for r in records:
-                measure = Measure(r.metric, _way(r, ways[r.metric]))
+                measure = Measure(r.metric, way_of(r, self.tells[r.metric]))
                 key = Key(run.row, pair_of(r), run.seed, measure, r.model or "trained")
                 by_layer = found.setdefault(key, defaultdict(list))
                 by_layer[r.layer].append((r.step or 0, r.value))
                 self._samples[r.metric].append(r.value)
                 if r.chance is not None and key.model == "trained":
-                    chances[run.row, key.pair, measure].append(r.chance)
+                    chances[key, r.layer].append((r.step or 0, r.chance))
                 if r.low is not None and r.high is not None:
-                    self._intervals[key, r.layer] = (r.low, r.high)
-            for r in in_order:
+                    intervals[key, r.layer].append((r.step or 0, (r.low, r.high)))
+            for r in sorted(run.records, key=lambda r: r.step or 0):  # the last step's stays
                 if r.metric == "best_layer" and r.get("chosen_on", TEST) != TEST:
                     of = str(r.get("of"))
-                    measure = Measure(of, _way(r, ways.get(of, ())))
+                    measure = Measure(of, way_of(r, self.tells.get(of, ())))
                     pair = pair_of(dataclasses.replace(r, metric=of))
                     key = Key(run.row, pair, run.seed, measure, r.model or "trained")
                     self._chosen[key] = r.layer
         self._steps = {key: {n: _by_step(v) for n, v in by.items()} for key, by in found.items()}
         self._last = {key: _at_last_step(by) for key, by in self._steps.items()}
-        self._chance = {key: statistics.fmean(v) for key, v in chances.items()}
+        self._intervals = {key: _mean_ends(v) for key, v in intervals.items()}
+        self._chances = {key: _by_step(v)[max(v)[0]] for key, v in chances.items()}
         self.measures = _sorted({key.measure for key in found})
         self.pairs = sorted({key.pair for key in found}, key=lambda p: ("-" not in p, p))
 
@@ -197,7 +195,8 @@ class Values:
     def item_interval(
         self, row: str, pair: str, measure: Measure, where: str
     ) -> tuple[float, float] | None:
-        """Of a single seed: the interval over its test items."""
+        """Of a single seed: the interval over its test items; of two directions, the means of its
+        ends."""
         seeds = self.seeds(row, pair, measure)
         if len(seeds) != 1:
             return None
@@ -221,8 +220,18 @@ class Values:
         chosen = between or [values for _, values in sides]
         return difference(chosen) if chosen else None
 
+    def chances(self, row: str, pair: str, measure: Measure) -> dict[int | None, float]:
+        """layer -> what a guess would score, mean over seeds."""
+        found: dict[int | None, list[float]] = defaultdict(list)
+        for (key, layer), chance in self._chances.items():
+            if (key.row, key.pair, key.measure) == (row, pair, measure):
+                found[layer].append(chance)
+        return {layer: statistics.fmean(v) for layer, v in found.items()}
+
     def chance(self, row: str, pair: str, measure: Measure) -> float | None:
-        return self._chance.get((row, pair, measure))
+        """At the top layer."""
+        found = self.chances(row, pair, measure)
+        return _choose(found, TOP, lower=False) if found else None
 
     def curve(self, row: str, pair: str, measure: Measure, where: str) -> dict[int, Spread]:
         """step -> spread over seeds, at the best layer of each step or the top one."""
@@ -263,23 +272,34 @@ def _counts(record: Record) -> bool:
     return alone and record.get("kind", "result") == "result" and record.get("at", 1) == 1
 
 
-def _ways(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
-    """metric -> the fields that tell its ways of scoring apart."""
-    groups: dict[Any, list[Record]] = defaultdict(list)
-    for r in records:
-        groups[r.metric, r.source, r.target, r.layer, r.model, r.step].append(r)
-    found: dict[str, set[str]] = {r.metric: set(WAYS) for r in records}
-    for (metric, *_), same in groups.items():
-        names = {n for r in same for n in ("data", *r.extras)} - NOT_WAYS
-        for name in names:
-            values = [r.get(name) for r in same]
-            texts = all(isinstance(v, str | bool | int | None) for v in values)
-            if texts and len(set(values)) > 1:
-                found[metric].add(name)
+def _counted(records: Sequence[Record]) -> list[Record]:
+    found = [r for r in records if _counts(r)]
+    if any(r.metric == DEBIASED for r in found):  # few items make CKA as it is large
+        found = [r for r in found if r.metric != "cka"]
+    return found
+
+
+def _tells(runs: Iterable[Sequence[Record]]) -> dict[str, tuple[str, ...]]:
+    """metric -> the fields that tell its ways of scoring apart in any of the runs: a run that was
+    measured in one way only is then told by the same fields as the others."""
+    found: dict[str, set[str]] = {}
+    for records in runs:
+        groups: dict[Any, list[Record]] = defaultdict(list)
+        for r in records:
+            found.setdefault(r.metric, set(WAYS))
+            groups[r.metric, r.source, r.target, r.layer, r.model, r.step].append(r)
+        for (metric, *_), same in groups.items():
+            names = {n for r in same for n in ("data", *r.extras)} - NOT_WAYS
+            for name in names:
+                values = [r.get(name) for r in same]
+                texts = all(isinstance(v, str | bool | int | None) for v in values)
+                if texts and len(set(values)) > 1:
+                    found[metric].add(name)
     return {metric: tuple(sorted(names)) for metric, names in found.items()}
 
 
-def _way(record: Record, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+def way_of(record: Record, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+    """How a record was scored, by the fields of these names; without what is not special."""
     values = {name: record.get(name) for name in names}
     return tuple((k, v) for k, v in values.items() if v not in PLAIN)
 
@@ -311,6 +331,13 @@ def _words(name: str, value: Any) -> str:
 def _by_step(values: Sequence[tuple[int, float]]) -> dict[int, float]:
     steps = sorted({step for step, _ in values})
     return {s: statistics.fmean(v for step, v in values if step == s) for s in steps}
+
+
+def _mean_ends(intervals: Sequence[tuple[int, tuple[float, float]]]) -> tuple[float, float]:
+    """Of the last step's intervals."""
+    last = max(step for step, _ in intervals)
+    low, high = zip(*(ends for step, ends in intervals if step == last), strict=True)
+    return statistics.fmean(low), statistics.fmean(high)
 
 
 def _at_last_step(by_layer: dict[int | None, dict[int, float]]) -> dict[int | None, float]:

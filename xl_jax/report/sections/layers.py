@@ -78,11 +78,11 @@ def _lines(
         line = lines.of_spreads(_label(measure, model), by, shown.scale, colour=colour)
         is_open = model == "untrained"
         found.append(line._replace(dashes=dashes, marker=marker, open=is_open))
-    chance = values.chance(row, pair, models[0][0])
-    if chance is not None:
-        layers = values.layers(models[0][0])
-        level = [shown.scale * chance] * 2
-        line = lines.Line("chance", [layers[0], layers[-1]], level, colour=style.RED, marker="")
+    chances = values.chances(row, pair, models[0][0])
+    layers = sorted(n for n in chances if n is not None)
+    if layers:
+        level = [shown.scale * chances[n] for n in layers]
+        line = lines.Line("chance", layers, level, colour=style.RED, marker="")
         found.append(line._replace(dashes=(0, (1, 2))))
     return found
 

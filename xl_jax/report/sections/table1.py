@@ -24,8 +24,8 @@ def section(values: Values) -> Section | None:
     layered = [m for m in measures if values.layers(m)]
     if layered:
         blocks.append(table(values, layered, BEST))
-    if study.reference:
-        blocks.append(_figure(values, measures))
+    if study.reference and (figure := _figure(values, measures)):
+        blocks.append(figure)
     agreement = _agreement(values, measures)
     if agreement:
         blocks.append(agreement)
@@ -111,7 +111,8 @@ def _task(task: tuple[str, str]) -> str:
 LOOKS = list(zip(style.CYCLE, style.MARKERS, strict=True))
 
 
-def _figure(values: Values, measures: Sequence[Measure]) -> Figure:
+def _figure(values: Values, measures: Sequence[Measure]) -> Figure | None:
+    """None where no row but the reference has a value, or it has none."""
     study = values.study
     panels = []
     data: dict[str, dict[str, float]] = {}
@@ -151,6 +152,8 @@ def _figure(values: Values, measures: Sequence[Measure]) -> Figure:
             series.append(dots.Series(values.shown(measure).short, points, colour, marker))
         if series:
             panels.append(dots.Panel(title, "Δ at the top layer", series, {"no difference": 0.0}))
+    if not panels:
+        return None
     groups = [(t, [(r.name, r.shown) for r in rows]) for t, rows in study.groups().items()]
     columns = [Column("row", text=True), *(Column(name) for name in data)]
     rows = [
