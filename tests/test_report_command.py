@@ -13,6 +13,7 @@ from xl_jax.analysis.expected import Expected
 from xl_jax.analysis.record import Record, RecordFile
 from xl_jax.config import Config, to_dict
 from xl_jax.errors import InputError
+from xl_jax.report.values import Values
 from xl_jax.studies import study_folder
 from xl_jax.studies.study_folder import RunState, StudyState
 
@@ -77,6 +78,24 @@ def test_a_study_with_all_that_is_wrong_with_it(folder: Path) -> None:
     assert (failed.state, failed.notes, failed.records) == ("failed", ["failed: no disk"], [])
     assert found.reference == "default" and found.expected[0].value == 0.681
     assert found.facts["hardware"] == "cpu x, devices cpu" and found.facts["commit"] == "abc"
+
+
+def test_curves_are_of_the_measure_that_training_took(folder: Path) -> None:
+    """An evaluation of every checkpoint has no name of its own in the report."""
+    run = folder / "runs" / "d"
+    of_steps = [
+        Record("sentence_retrieval", v, "en", "fr", 0, model="trained", step=step)
+        for step, v in ((2, 0.2), (9, 0.5))
+    ]
+    write_eval(run, "retrieval", of_steps[-1])
+    write_eval(run, "steps-retrieval-cka", *of_steps, task="retrieval+cka")
+    state = study_folder.read(folder)
+    made = {"curves": ["steps-retrieval-cka"]}
+    runs = [dataclasses.replace(state.runs[0], made=made), *state.runs[1:]]
+    study_folder.write(folder, dataclasses.replace(state, runs=runs))
+    values = Values(report.of_study(folder))
+    (measure,) = (m for m in values.measures if m.metric == "sentence_retrieval")
+    assert measure.way == () and values.has_curves(measure)
 
 
 def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:

@@ -125,12 +125,18 @@ def _run(results: "RunResults", command: str) -> "RunRecords":
         [
             record
             for name, file in results.files.items()
-            for record in tagged(file, results.stage_of(name))
+            for record in tagged(file, "" if _is_curve(name) else results.stage_of(name))
         ],
         training,
         command,
         [*failed, *damaged, *cut],
     )
+
+
+def _is_curve(name: str) -> bool:
+    """Whether a file of eval/ holds every checkpoint: its last one was measured as training did,
+    and a name of its own would part it from those."""
+    return name.startswith("steps-")
 
 
 def _facts(given: Mapping[str, Any]) -> dict[str, str]:
