@@ -72,9 +72,12 @@ def by_layer(records: Sequence[Record], title: str) -> Figure:
 
 @style.applied()
 def over_training(records: Sequence[Record]) -> Figure:
-    """A panel a measure: its value by step, a line a layer, means over directions; languages
-    centred where there is a choice, and of a probe what arrives in other languages."""
-    kept = [r for r in _debiased(records) if r.get("centred") is not False]
+    """A panel a measure: its value by step, a line a layer, means over directions; by cosine and
+    without a map, languages centred where there is a choice, and of a probe what arrives in other
+    languages."""
+    plain = [r for r in _debiased(records) if r.has(map=None) and r.get("at", 1) == 1]
+    kept = [r for r in plain if r.get("criterion", "cosine") == "cosine"]
+    kept = [r for r in kept if r.get("centred") is not False]
     kept = [r for r in kept if r.metric != "linear_probe" or r.source != r.target]
     kept = [r for r in kept if r.layer is not None and r.get("common", 1)]
     panels = []

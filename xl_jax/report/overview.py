@@ -31,8 +31,11 @@ def overview(files: Mapping[str, RecordFile]) -> str:
             tables.checkpoints(records),
             tables.perplexities(records),
         ]
-        if any(r.has(kind="result") for r in records):
-            found.append(transfer.results(records))
+        results = [r for r in records if r.has(kind="result")]
+        if any(r.layer is not None for r in results):
+            found.append(transfer.by_layer(results))
+        elif results:
+            found.append(transfer.results(results))
         found.append(by_pair(records))
         parts.append("\n\n".join([title, *filter(None, found)]))
     return "\n\n".join(parts)

@@ -51,7 +51,9 @@ def _within(values: Values) -> Iterator[Table | Figure]:
     for title, rows in values.study.groups().items():
         lines = []
         for row in rows:
-            found = [_over_layers(values, row.name, a, b) for a, b in pairs]
+            found = [
+                _over_layers(values, row.name, a, b, _common_pairs(values, a, b)) for a, b in pairs
+            ]
             lines.append([cells.text(row.shown), *map(_mean_r, found)])
         groups.append((title, lines))
     if figure := _paths(values, *pairs[0]):
@@ -67,10 +69,12 @@ def _common_pairs(values: Values, a: Measure, b: Measure) -> list[str]:
     return [p for p in values.pairs_of(a) if p in values.pairs_of(b) and "-" in p]
 
 
-def _over_layers(values: Values, row: str, a: Measure, b: Measure) -> list[Correlation]:
+def _over_layers(
+    values: Values, row: str, a: Measure, b: Measure, pairs: Sequence[str]
+) -> list[Correlation]:
     """One r for each run and pair of languages."""
     found = []
-    for pair in _common_pairs(values, a, b):
+    for pair in pairs:
         for seed in values.seeds(row, pair, a):
             x, y = (values.by_layer(Key(row, pair, seed, m, "trained")) for m in (a, b))
             layers = [n for n in x if n is not None and n in y]
@@ -91,28 +95,27 @@ def _mean_r(found: Sequence[Correlation]) -> Cell:
 
 
 def _paths(values: Values, a: Measure, b: Measure) -> Figure | None:
-    """A panel a row, the layers joined in their order; None where no layer has both measures."""
+    """Of the first pair of languages: a panel a row, the layers joined in their order; None where
+    no layer has both measures."""
     panels, data = [], []
+    pair = _common_pairs(values, a, b)[0]
     for row in values.study.rows:
-        for pair in _common_pairs(values, a, b)[:1]:
-            by = [
-                {n: values.spread_at_layer(row.name, pair, m, n) for n in values.layers(m)}
-                for m in (a, b)
-            ]
-            both = [n for n in by[0] if by[0][n] is not None and by[1].get(n) is not None]
-            if not both:
-                continue
-            xs, ys = (
-                [_scaled(values, m, s[n]) for n in both] for m, s in zip((a, b), by, strict=True)
-            )
-            r = _mean_r(_over_layers(values, row.name, a, b)).text
-            note = f"r = {r}" if r != NONE.text else ""
-            marks = [points.Point(x, y, mark=str(n)) for x, y, n in zip(xs, ys, both, strict=True)]
-            axes = [values.shown(m).short for m in (a, b)]
-            panels.append(points.Panel(row.shown, axes[0], axes[1], marks, note, path=True))
-            for x, y, n in zip(xs, ys, both, strict=True):
-                numbers = [cells.count(n), cells.plain(x), cells.plain(y)]
-                data.append([cells.text(row.shown), *numbers])
+        by = [
+            {n: values.spread_at_layer(row.name, pair, m, n) for n in values.layers(m)}
+            for m in (a, b)
+        ]
+        both = [n for n in by[0] if by[0][n] is not None and by[1].get(n) is not None]
+        if not both:
+            continue
+        xs, ys = ([_scaled(values, m, s[n]) for n in both] for m, s in zip((a, b), by, strict=True))
+        r = _mean_r(_over_layers(values, row.name, a, b, [pair])).text
+        note = f"r = {r}" if r != NONE.text else ""
+        marks = [points.Point(x, y, mark=str(n)) for x, y, n in zip(xs, ys, both, strict=True)]
+        axes = [values.shown(m).short for m in (a, b)]
+        panels.append(points.Panel(row.shown, axes[0], axes[1], marks, note, path=True))
+        for x, y, n in zip(xs, ys, both, strict=True):
+            numbers = [cells.count(n), cells.plain(x), cells.plain(y)]
+            data.append([cells.text(row.shown), *numbers])
     if not panels:
         return None
     columns = [
@@ -121,7 +124,7 @@ def _paths(values: Values, a: Measure, b: Measure) -> Figure | None:
         Column(values.title(a)),
         Column(values.title(b)),
     ]
-    title = f"{values.title(a)} and {values.title(b)}"
+    title = f"{values.title(a)} and {values.title(b)}, {pair}"
     return Figure(
         "within_models",
         f"{title}: the layers of each row's models, means over seeds.",

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from xl_jax.analysis.curves import OVER_TRAINING
+from xl_jax.analysis.curves import OVER_TRAINING, WAY
 from xl_jax.analysis.record import Record
 from xl_jax.analysis.spread import Spread, over_seeds
 from xl_jax.report import cells
 from xl_jax.report.document import Cell, Column, Figure, Section, Table
 from xl_jax.report.metrics import Shown
 from xl_jax.report.plots import lines
-from xl_jax.report.values import TOP, Measure, Values, pair_of
+from xl_jax.report.values import TOP, Measure, Values, pair_of, way_of
 
 # A line of training: its name in metrics.jsonl, title, whether the scale is that of ratios.
 TRAINING = (
@@ -111,8 +111,9 @@ def _rises(values: Values) -> Iterator[Table]:
 
 
 def _is_of(record: Record, measure: Measure, values: Values) -> bool:
-    way = dict(measure.way)
-    alike = all(record.get(k) in (way.get(k), None, False) for k in ("centred", "map"))
+    """A summary has some of the fields that tell ways of scoring apart: all of those are alike."""
+    told = [name for name in values.tells[measure.metric] if name in (*WAY, "data")]
+    alike = way_of(record, told) == tuple(pair for pair in measure.way if pair[0] in told)
     top = max(values.layers(measure), default=None)
     return alike and record.has(of=measure.metric, layer=top)
 

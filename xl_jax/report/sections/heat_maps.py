@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from xl_jax.analysis.record import Record
 from xl_jax.report import metrics
 from xl_jax.report.document import MISSING, NONE, Cell, Column, Figure, Section, Table, number
 from xl_jax.report.plots import heat
@@ -20,24 +21,33 @@ def section(values: Values) -> Section | None:
 
 
 def _layers(study: StudyRecords) -> Iterator[Figure]:
-    """CKA of every layer with every other one, a panel a row."""
+    """CKA of every layer with every other one at the last step, a figure a pair and way it was
+    measured, a panel a row."""
     there = {r.metric for run in study.runs for r in run.records}
     metric = next((m for m in heat.MATRICES if m in there), "")
-    records = {
-        row.name: [r for run in study.of_row(row.name) for r in run.records if r.metric == metric]
-        for row in study.rows
-    }
-    pairs = sorted({pair_of(r) for found in records.values() for r in found})
-    for number_, pair in enumerate(pairs, 1):
-        heats = []
-        for row in study.rows:
-            here = [r for r in records[row.name] if pair_of(r) == pair and r.model == "trained"]
-            if here:
-                heats.append(heat.of_layers(here, row.shown))
-        if heats:
-            name = f"cka_layers_{number_}"
-            what = "Debiased CKA" if metric == heat.MATRICES[0] else "CKA"
-            yield _grids_figure(name, f"{what} of every layer with every other, {pair}", heats)
+    of_row: dict[str, list[Record]] = {row.name: [] for row in study.rows}
+    for run in study.runs:
+        trained = [r for r in run.records if r.metric == metric and r.model == "trained"]
+        last = max((r.step or 0 for r in trained), default=0)
+        of_row[run.row] += [r for r in trained if (r.step or 0) == last]
+    there_are = sorted({_what(r) for found in of_row.values() for r in found})
+    ways = [{way[n] for way in there_are} for n in range(3)]
+    for number_, way in enumerate(there_are, 1):
+        heats = [
+            heat.of_layers(here, row.shown)
+            for row in study.rows
+            if (here := [r for r in of_row[row.name] if _what(r) == way])
+        ]
+        name = f"cka_layers_{number_}"
+        what = "Debiased CKA" if metric == heat.MATRICES[0] else "CKA"
+        told = [text for text, known in zip(way[1:], ways[1:], strict=True) if len(known) > 1]
+        of = ", ".join([way[0], *filter(None, told)])
+        yield _grids_figure(name, f"{what} of every layer with every other, {of}", heats)
+
+
+def _what(record: Record) -> tuple[str, str, str]:
+    """Pair, data, kernel."""
+    return pair_of(record), record.data, str(record.get("kernel", ""))
 
 
 def _grids_figure(name: str, title: str, heats: Sequence[heat.Heat]) -> Figure:

@@ -27,7 +27,8 @@ def section(values: Values) -> Section | None:
     text = [
         f"{spread if several else one}{'; of a single seed, over test items' if several else ''}. "
         "The untrained model is each row's own: the same mask and vocabulary before any step. The "
-        "best layer is chosen on the test items of each run, for the untrained model too."
+        "best layer of each run is chosen on its test items (a linear probe's on development "
+        "data), for the untrained model too. Chance is that of the top layer."
     ]
     return Section("masks", "Every measure by row", text, figures, values.study.command)
 

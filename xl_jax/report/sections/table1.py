@@ -12,7 +12,10 @@ from xl_jax.report.study_records import Row, StudyRecords
 from xl_jax.report.values import BEST, TOP, Measure, Values
 
 GRADED = (metrics.TRANSFER, metrics.SPACE)
-LAYER = {TOP: "at the top layer", BEST: "at the best layer of each run, chosen on its test items"}
+CHOSEN = (
+    "the best layer of each run, chosen on its test items (a linear probe's on development data)"
+)
+LAYER = {TOP: "at the top layer", BEST: f"at {CHOSEN}"}
 
 
 def section(values: Values) -> Section | None:
@@ -35,7 +38,7 @@ def section(values: Values) -> Section | None:
     if study.reference:
         reference = study.row(study.reference).shown
         text[0] += f" Δ is the difference from {reference}, mean over the pairs that both have."
-    if study.expected:
+    if study.expected_tasks or _has_any_printed(values, measures):
         sources = "; ".join(dict.fromkeys(one.source for one in study.expected))
         text.append(
             f"Published figures ({sources}) are of other models, sizes and data: the order of the "
@@ -90,12 +93,20 @@ def _has_printed(values: Values, measure: Measure, pair: str) -> bool:
     return any(_printed(values, measure, pair, row) is not None for row in values.study.rows)
 
 
+def _has_any_printed(values: Values, measures: Sequence[Measure]) -> bool:
+    return any(_has_printed(values, m, pair) for m in measures for pair in values.pairs_of(m))
+
+
 def _printed(values: Values, measure: Measure, pair: str, row: Row) -> float | None:
     """The published figure of the same task, metric and pair, in %."""
     if measure.way_text:
         return None
-    found = values.study.expected_of(row.name, pair, measure.task, measure.metric)
-    return None if found is None else 100 * found
+    alone = [p for p in values.pairs_of(measure) if "-" in p] == [pair]
+    for name in (pair, "") if alone else (pair,):  # a study of one pair need not name it
+        found = values.study.expected_of(row.name, name, measure.task, measure.metric)
+        if found is not None:
+            return 100 * found
+    return None
 
 
 def _published(study: StudyRecords, row: Row, task: tuple[str, str]) -> float | None:
@@ -172,7 +183,7 @@ def _figure(values: Values, measures: Sequence[Measure]) -> Figure | None:
     caption = "What each row loses against the reference, with 95 % intervals over seeds"
     return Figure(
         "deltas",
-        f"{caption}{'; published differences beside ours' if study.expected else ''}.",
+        f"{caption}{'; published differences beside ours' if study.expected_tasks else ''}.",
         "Dot plot of the differences of every row from the reference row, a panel for the "
         "published ones and one for each kind of measure. The numbers are in the table below.",
         lambda: dots.draw(groups, panels),
