@@ -29,13 +29,31 @@ def test_the_records_of_a_run_are_kept(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="has no evaluation: python eval.py --workdir="):
         keep.main()
     (run / "eval").mkdir(parents=True)
-    for name, value in (("b", 2), ("a", 1)):
-        file = {"task": name, "records": [{"metric": name, "value": value}]}
+    for name, value in (("b", 2.0), ("a", 1.0)):
+        file = {"run": "r", "task": name, "records": [{"metric": name, "value": value}]}
         (run / "eval" / f"{name}.json").write_text(json.dumps(file))
     keep.main()
     kept = record.read(out)
     assert kept["command"] == "python train.py"
-    assert kept["records"] == [{"metric": "a", "value": 1}, {"metric": "b", "value": 2}]
+    assert kept["records"] == [{"metric": "a", "value": 1.0}, {"metric": "b", "value": 2.0}]
+    (run / "eval" / "b.json").write_text(json.dumps({**file, "digest": "of other content"}))
+    with pytest.raises(InputError, match=r"b\.json is damaged"):
+        keep.main()
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("measure,rows,r\na,3,0.5\n", "named by 'measure', not by 'row'"),
+        ("group,row,model,0\nx,a,trained,1\nx,a,untrained,2\n", "row 'a' is there 2 times"),
+        ("row,step,loss\na,1,3.5\nb,1,3\nb,2,2.5\n", "row 'b' is there 2 times"),
+    ],
+)
+def test_a_table_whose_numbers_have_more_than_a_row_is_refused(tmp_path, table, message):
+    path = tmp_path / "table.csv"
+    path.write_text(table)
+    with pytest.raises(InputError, match=message):
+        keep.of_table(path)
 
 
 def test_the_numbers_of_a_table_are_kept_with_what_stands_beside_them(tmp_path):

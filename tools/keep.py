@@ -14,12 +14,13 @@ if __name__ == "__main__":
     stopping.listen()  # before the imports below
 
 import csv
-import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tools.benchmarks import record
 from xl_jax import cli
+from xl_jax.analysis.record import read_all
 from xl_jax.errors import InputError
 from xl_jax.report.formats.csv_files import BESIDE
 
@@ -28,19 +29,29 @@ def records(workdir: Path) -> list[dict[str, Any]]:
     """Those of eval/*.json.
 
     Raises:
-      InputError: nothing was measured.
+      InputError: nothing was measured, or a file is damaged.
     """
     paths = sorted((workdir / "eval").glob("*.json"))
     if not paths:
         raise InputError(f"{workdir}/eval has no evaluation: python eval.py --workdir={workdir}")
-    return [r for path in paths for r in json.loads(path.read_text())["records"]]
+    return [r.to_json() for r in read_all(paths)]
 
 
 def of_table(path: Path) -> list[dict[str, Any]]:
     """A record of each number of a report's table: row, metric (the column), value; its standard
-    deviation and 95 % interval where there are several seeds. Cells of words are left out."""
+    deviation and 95 % interval where there are several seeds. Cells of words are left out.
+
+    Raises:
+      InputError: its lines are not named by their row alone.
+    """
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
+    names = [title for title in (lines or [{"row": ""}])[0] if title != "group"]
+    if names[0] != "row":
+        raise InputError(f"{path}: its lines are named by {names[0]!r}, not by 'row'")
+    for row, times in Counter(line["row"] for line in lines).items():
+        if times > 1:
+            raise InputError(f"{path}: row {row!r} is there {times} times, so no record tells them")
     found = []
     for line in lines:
         for column, text in line.items():
