@@ -1,6 +1,7 @@
 """tools/device_check.py in its smallest form, on a CPU."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,6 +52,35 @@ def test_a_value_that_is_not_finite_fails():
     assert result("x", 0.4, 0.5, "why")["outcome"] == "pass"
 
 
+@pytest.mark.parametrize(
+    "check, base",
+    [("paper_step", "paper as published, XLA attention"), ("small_step", "small, all_shared")],
+)
+def test_ratios_are_of_the_step_they_name_or_not_there(monkeypatch, check, base):
+    from tools.device_checks import speed
+    from tools.device_checks.programs import Machine
+
+    def ratios(broken):
+        def compiled_steps(configs):
+            for name in configs:
+                yield name, MemoryError("too large") if name == broken else name
+
+        monkeypatch.setattr(speed, "compiled_steps", compiled_steps)
+        cpu = SimpleNamespace(platform="cpu")
+        found = list(getattr(speed, check)(Machine(cpu, False)))
+        return {x["value"] for x in found if " over " in x["check"]}
+
+    monkeypatch.setattr(speed, "matmul_peak", lambda machine: 1e12)
+    monkeypatch.setattr(speed, "torch_steps", lambda *_: [])
+    monkeypatch.setattr(speed, "_memory", lambda *_: {"check": "memory", "outcome": "skipped"})
+    seconds = lambda machine, config, name: [2.0 if name == base else 3.0]  # noqa: E731
+    monkeypatch.setattr(speed, "seconds_of", seconds)
+    assert 1.5 in ratios("") and ratios(base) == set()
+
+
 def test_an_unknown_check_is_named():
     with pytest.raises(InputError, match="unknown check 'partiy': did you mean 'parity'"):
         device_check.parse(["--only=partiy"])
+    with pytest.raises(InputError, match="unrecognized arguments: --onyl=parity"):
+        device_check.parse(["--onyl=parity"])
+    assert device_check.parse(["--traceback"]).traceback

@@ -26,19 +26,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tools.benchmarks import record
 from xl_jax import cli
-from xl_jax.errors import InputError, unknown
+from xl_jax.errors import unknown
 
 # what costs little first: compiling for a GPU takes up to a minute a program
 NAMES = ("parity", "attention", "resume", "features", "finetuning", "paper", "small", "kernels")
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise InputError(message)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -47,8 +41,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
       InputError: an unknown flag or check, or a file that cannot be written.
     """
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = Parser(description=__doc__, formatter_class=layout, allow_abbrev=False)
+    parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--smallest", action="store_true", help="minute sizes")
     parser.add_argument("--only", default=",".join(NAMES[:-1]), help="checks, joined by commas")
     parser.add_argument("--minutes", type=float, default=8, help="no check begins after these")
