@@ -75,7 +75,7 @@ def get_study(size: str = "tiny") -> Study:
     return Study(
         title=f"What makes a copy of English align, {size}",
         config="configs/tiny.py",
-        rows={row: [*base, *merged(parallel, base, flags)] for row, flags in rows.items()},
+        rows={row: [*base, *merged(parallel, flags)] for row, flags in rows.items()},
         seeds=(0, 1, 2),
         evaluations={"twins": ["--task=twins"]},
         expected=[
@@ -85,7 +85,7 @@ def get_study(size: str = "tiny") -> Study:
     )
 
 
-def merged(parallel: str, base: list[str], flags: list[str]) -> list[str]:
+def merged(parallel: str, flags: list[str]) -> list[str]:
     """The row's flags, after the parallel text where it names no other text of the copy."""
     own_text = any(x.startswith("--config.corpora.twin=") for x in flags)
     return flags if own_text else [parallel, *flags]
