@@ -52,10 +52,22 @@ def place(points: float) -> float:
 
 
 def rows(values: Values) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Titles of groups, and the values of every row that was measured."""
+    """Titles of groups, and the values of every row whose tags were measured."""
     for group, titles in GROUPS.items():
         yield group, None
-        yield from ((title, values[row]) for row, title in titles.items() if row in values)
+        for row, title in titles.items():
+            if TAGS in values.get(row, {}):
+                yield title, values[row]
+
+
+def bar(low: float, high: float, y: float) -> Iterator[str]:
+    """An interval; to the edge of the axis, with a head there, where it goes beyond it."""
+    left, right = (place(max(LOW, min(HIGH, end))) for end in (low, high))
+    yield svg.line(left, y, right, y, BLUE, 2)
+    if low < LOW:
+        yield svg.tip(left, y, BLUE, left=True)
+    if high > HIGH:
+        yield svg.tip(right, y, BLUE, left=False)
 
 
 def draw() -> str:
@@ -91,9 +103,7 @@ def draw() -> str:
                 yield svg.diamond(place(found[PAPER]["value"]), y, ORANGE)
             ours = found.get(OURS, {"value": 0.0})
             if "low" in ours:
-                ends = (place(max(LOW, min(HIGH, ours[end]))) for end in ("low", "high"))
-                left, right = ends
-                yield svg.line(left, y, right, y, BLUE, 2)
+                yield from bar(ours["low"], ours["high"], y)
             yield svg.disc(place(ours["value"]), y, BLUE)
             yield svg.text(RIGHT + 62, y + 4, mean(found[TAGS]), 12)
 

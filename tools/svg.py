@@ -49,6 +49,12 @@ def diamond(x: float, y: float, colour: str) -> str:
     return f'<path d="{path}" fill="white" stroke="{colour}" stroke-width="2"/>'
 
 
+def tip(x: float, y: float, colour: str, left: bool) -> str:
+    """The head of an arrow that points to (x, y) from the right or the left: it goes on there."""
+    back = x + 7 if left else x - 7
+    return f'<path d="M{x:g} {y:g}L{back:g} {y - 4:g}L{back:g} {y + 4:g}Z" fill="{colour}"/>'
+
+
 def arrow(x1: float, y1: float, x2: float, y2: float) -> str:
     """A curve downward from (x1, y1), with a head at (x2, y2)."""
     bend = (y2 - y1) / 2
