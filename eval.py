@@ -63,61 +63,9 @@ from xl_jax import cli, config_flags
 from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError, printable
+from xl_jax.evaluate.flags import EvalFlags
 
-TASK = flags.DEFINE_list("task", [], "Tasks, separated by commas; those without training if none.")
-STEPS = flags.DEFINE_enum(
-    "steps",
-    "last",
-    ["last", "all"],
-    "The newest checkpoint, or step 0 and every one that was kept.",
-)
-AGAIN = flags.DEFINE_bool("again", False, "Measure also what has already been measured.")
-SOURCE = flags.DEFINE_string(
-    "source", None, "Source language (default: the run's first); all: every pair of languages."
-)
-TARGET = flags.DEFINE_string("target", None, "Target language (default: each of the others).")
-cli.define_folder("other", "Run directory of the target language's encoder.")
-MAP = flags.DEFINE_string("data.map", None, "Sentence pairs to learn a map from, as data.pairs.")
-LAYERS = flags.DEFINE_list("probe.layers", None, "Layers to measure (default: all).")
-OPTIONS = (  # what comes after the dot is the name of a field of `config.EvalOptions`
-    SOURCE,
-    TARGET,
-    MAP,
-    LAYERS,
-    flags.DEFINE_string(
-        "data.pairs", None, "Sentence pairs: SOURCE_FILE,TARGET_FILE, line by line (Tatoeba)."
-    ),
-    flags.DEFINE_string(
-        "data.dictionary", None, "Word pairs: a file of two columns, source and target word (MUSE)."
-    ),
-    flags.DEFINE_string(
-        "data.candidates", None, "Retrieval: a file of further target sentences to choose among."
-    ),
-    flags.DEFINE_string(
-        "data.map_dictionary", None, "Word pairs to learn a map from, as data.dictionary."
-    ),
-    flags.DEFINE_string(
-        "data.links", None, "Word alignment of data.map's blank-separated words (Pharaoh: 0-0 1-2)."
-    ),
-    flags.DEFINE_integer("probe.text", None, "Induction: lines of text to average over."),
-    flags.DEFINE_integer("probe.types", None, "Induction: most frequent words kept."),
-    flags.DEFINE_integer(
-        "probe.fasttext", None, "Induction: width of fastText vectors of the same text (0 = none)."
-    ),
-    flags.DEFINE_string(
-        "probe.normalise", None, "Of both spaces before a map is learnt: iterative, centre or none."
-    ),
-    flags.DEFINE_string("probe.kernel", None, "CKA: linear or rbf."),
-    flags.DEFINE_bool(
-        "probe.centred", None, "CKA: centred (without, unrelated spaces may seem alike)."
-    ),
-    flags.DEFINE_bool("probe.debiased", None, "CKA: without the bias of few items."),
-)
-TRAIN = flags.DEFINE_string("data.train", None, "Fine-tuning: the source language's training data.")
-DEV = flags.DEFINE_string("data.dev", None, "Fine-tuning: its development data.")
-TEST = flags.DEFINE_multi_string(
-    "data.test", [], "Fine-tuning: LANGUAGE=SPEC, for each; or one SPEC with {language} in it."
-)
+GIVEN = EvalFlags(flags.FLAGS)
 config_flags.define_workdir()
 config_flags.define_tuning()
 config_flags.fix_config("a run is measured as it was trained; set --probe.* and --data.* instead")
@@ -135,19 +83,20 @@ def main() -> None:
     from xl_jax.report.run import show, show_over_training
     from xl_jax.runs.run_directory import load
 
-    if TASK.value == ["overview"]:
+    tasks, again = GIVEN.task.value, GIVEN.again.value
+    if tasks == ["overview"]:
         return overview(config_flags.workdir())
-    check_tasks(TASK.value)
+    check_tasks(tasks)
+    GIVEN.check()
     run = load(config_flags.workdir())
-    other = load(Path(flags.FLAGS.other)) if flags.FLAGS.other else None
-    if [task for task in TASK.value if task in (*TRANSFER, PROBE)]:
-        return transfer(run, other)
-    if STEPS.value == "all":
-        if other:
-            raise InputError("--steps=all reads one run: leave out --other")
-        found = measure_over_training(run, TASK.value or OVER_TRAINING, AGAIN.value, options(run))
+    other = load(Path(GIVEN.other.value)) if GIVEN.other.value else None
+    if GIVEN.of_labels:
+        return transfer(run, other, GIVEN.of_labels)
+    options = GIVEN.options(run.config.probe)
+    if GIVEN.steps.value == "all":
+        found = measure_over_training(run, tasks or OVER_TRAINING, again, options)
         return show_over_training(found.records, found.figure)
-    found = measure(run, TASK.value or USUAL, AGAIN.value, other, options(run))
+    found = measure(run, tasks or USUAL, again, other, options)
     show(found.records, found.title, found.figure, details=True)
     for path in found.files:
         print(f"records: {path}")
@@ -169,23 +118,7 @@ def overview(folder: Path) -> None:
     print(overview(files))
 
 
-def options(run: Any) -> Any:
-    """The run's own options with those of the command line."""
-    given: dict[str, Any] = {
-        f.name.rpartition(".")[2]: f.value for f in OPTIONS if f.value is not None
-    }
-    if "layers" in given:
-        given["layers"] = tuple(map(_number, given["layers"]))
-    return dataclasses.replace(run.config.probe, **given)
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"--probe.layers: {text!r} is not the number of a layer")
-    return int(text)
-
-
-def transfer(run: Any, other: Any) -> None:
+def transfer(run: Any, other: Any, task: str) -> None:
     """Fine-tunes and scores what is not there yet; shows the results."""
     from xl_jax.analysis.record import Record
     from xl_jax.evaluate.context import Context
@@ -200,34 +133,29 @@ def transfer(run: Any, other: Any) -> None:
     from xl_jax.runs.run_directory import check_links
 
     check_links(run.folder, ["eval"])
-    task = TASK.value[0]
-    if len(TASK.value) > 1:
-        alone = ", ".join((*TRANSFER, PROBE))
-        raise InputError(f"--task={','.join(TASK.value)}: {alone} go one at a time")
-    if other and not MAP.value and task != PROBE:
-        raise InputError(f"--task={task} --other: learn a map with --data.map=PAIRS")
     given: dict[str, Any] = {
         "task": task if task in TRANSFER else None,
-        "source": SOURCE.value,
-        "targets": tuple(TARGET.value.split(",")) if TARGET.value else None,
-        "train": TRAIN.value,
-        "dev": DEV.value,
-        "test": test_specs(run, TEST.value) if TEST.value else None,
+        "source": GIVEN.source.value,
+        "targets": tuple(GIVEN.target.value.split(",")) if GIVEN.target.value else None,
+        "train": GIVEN.train.value,
+        "dev": GIVEN.dev.value,
+        "test": test_specs(run, GIVEN.test.value) if GIVEN.test.value else None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     tuning = dataclasses.replace(config_flags.tuning(), **given)
     try:
         if task == PROBE:
-            context = Context(run, other, options(run))
-            over = STEPS.value == "all"
-            records, path = linear_probe(context, tuning, AGAIN.value, over)
+            context = Context(run, other, GIVEN.options(run.config.probe))
+            over = GIVEN.steps.value == "all"
+            records, path = linear_probe(context, tuning, GIVEN.again.value, over)
             title = f"{' and '.join(run.config.languages)}, {run.name}"
             if over:
                 show_over_training(records, path.with_suffix(".png"))
             else:
                 show_layers(records, title, path.with_suffix(".png"), details=True)
-        elif MAP.value:
-            records, path = through_map(Context(run, other, options(run)), tuning)
+        elif GIVEN.map.value:
+            context = Context(run, other, GIVEN.options(run.config.probe))
+            records, path = through_map(context, tuning)
             show_mapped(records, path.with_suffix(".png"))
         else:
             grid = Transfer(run, tuning)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.study_toy import calls, local, runner, study
+from tests.study_toy import Commands, calls, local, runner, study
 from xl_jax.config import to_dict
 from xl_jax.devices import machine
 from xl_jax.errors import InputError
@@ -17,11 +17,11 @@ from xl_jax.json_files import read_json, write_json
 from xl_jax.prepare.pipeline import folder_of
 from xl_jax.studies import study_folder
 from xl_jax.studies.adopt import adopt
-from xl_jax.studies.check import check
 from xl_jax.studies.cost import estimate
 from xl_jax.studies.grid import decisive, run_id, runs
 from xl_jax.studies.progress import Progress
 from xl_jax.studies.runner import Runner, alone
+from xl_jax.studies.stages import finish
 from xl_jax.studies.study import load_study
 from xl_jax.studies.study_folder import RunState
 
@@ -173,6 +173,20 @@ def test_a_failed_run_is_tried_once_more_and_stops_nothing(tmp_path: Path) -> No
     assert study_folder.read(tmp_path).runs[1].seconds["train"] >= 100
 
 
+def test_an_evaluation_that_fails_stops_no_other_one(tmp_path: Path) -> None:
+    do(runner(tmp_path, evaluations={}))
+    evaluations = {"a": ["--task=translation"], "b": ["--task=cka"], "c": ["--task=retrieval"]}
+    made = runner(tmp_path, evaluations=evaluations)
+    work = made.works[made.runs[0].id]
+    (work.folder / "failures").write_text("2")
+    assert finish(work, Commands()) == "a: error: it went wrong (exit code 1)"
+    assert [x.name for x in work.waiting()] == ["a", "b"]
+    (work.folder / "checkpoints" / "4000").rmdir()
+    (work.folder / "failures").write_text("1")
+    assert finish(work, Commands()) == "train: error: it went wrong (exit code 1)"
+    assert len(work.waiting()) == 4  # without a trained run nothing is measured
+
+
 @pytest.mark.parametrize("text", ["", '{"run": "x", "task": "translation", "rec', "[]"])
 def test_a_damaged_file_of_results_is_named_ignored_and_made_again(
     text: str, tmp_path: Path
@@ -254,38 +268,6 @@ def test_a_study_that_cannot_be_read_is_one_line(
         (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=message):
         study_folder.read_study(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (
-            {"rows": {"a": [], "b": ["--config.corpora.en=files:gone/*.txt"]}},
-            "b, seed 0: .*gone/",
-        ),
-        ({"rows": {"a": ["--config.sharing=sep_l1_9"]}}, "a, seed 0: .*layer_4"),
-        ({"evaluations": {"e": ["--task=nre"]}}, "evaluation 'e': unknown task 'nre'"),
-        (
-            {"evaluations": {"e": ["--task=translation", "--data.dictionary={target}.txt"]}},
-            "evaluation 'e': --data.dictionary=.*: no file 'twin.txt'",
-        ),
-        (
-            {"evaluations": {"e": ["--task=ner", "--tune=configs/finetune_small.py"]}},
-            "evaluation 'e': files:.*no file '.*en.train.bio'",
-        ),
-        (
-            {"evaluations": {"e": ["--task=ner", "--tune.lr=fast"]}},
-            "evaluation 'e': --tune.lr=fast: must be",
-        ),
-    ],
-)
-def test_what_would_stop_a_run_is_told_before_any_training(
-    more: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # where no data are
-    made = study(**more)
-    with pytest.raises(InputError, match=message):
-        check(made, runs(made, tmp_path))
 
 
 def test_cost_is_of_measured_steps(tmp_path: Path) -> None:

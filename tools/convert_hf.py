@@ -62,13 +62,16 @@ def export() -> None:
 
 
 def import_() -> None:
-    from xl_jax.interchange.importing import import_run
-
     sources = [_pair("model", text) for text in MODEL.value]
     if not sources:
         raise InputError("import: give --model=LANGUAGE=FOLDER")
     folders = {tuple(names.split(",")): Path(folder) for names, folder in sources}
-    corpora = dict(_pair("corpus", text) for text in CORPUS.value)
+    specs = [_pair("corpus", text) for text in CORPUS.value]
+    _named_once("model", [name for names, _ in sources for name in names.split(",")])
+    _named_once("corpus", [name for name, _ in specs])
+    from xl_jax.interchange.importing import import_run
+
+    corpora = dict(specs)
     import_run(folders, Path(_needed("out")), corpora, bool(PADDED.value))
 
 
@@ -84,6 +87,13 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
     if not (found and language and value):
         raise InputError(f"--{flag}={text}: not LANGUAGE={'FOLDER' if flag == 'model' else 'SPEC'}")
     return language, value
+
+
+def _named_once(flag: str, names: Sequence[str]) -> None:
+    """Raises InputError: a language is named twice, of which the last would be taken."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--{flag} names {name} twice")
 
 
 def _verb(argv: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """What the commands have in common: --help, one-line errors and exit codes.
 
-0 the work is done; 1 it failed; 2 bad input, said in one line before any work; 130 Ctrl-C and 143
-SIGTERM, see `stopping`.
+0 the work is done, or SIGTERM has let it save what goes on from there; 1 it failed; 2 bad input,
+said in one line before any work; 130 Ctrl-C; 143 a SIGTERM with nothing to save, see `stopping`.
 """
 
 import argparse
@@ -27,10 +27,11 @@ Parse = Callable[[Sequence[str]], list[str]]
 flags.DEFINE_bool("traceback", False, "Of an error, show where in the program it arose.")
 
 
-def define_folder(name: str, text: str) -> None:
+def define_folder(name: str, text: str, values: flags.FlagValues = flags.FLAGS) -> Any:
     """A flag that names a folder of this machine."""
-    flags.DEFINE_string(name, None, text)
-    flags.register_validator(name, _is_local)
+    made = flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.register_validator(name, _is_local, flag_values=values)
+    return made
 
 
 def _is_local(path: str | None) -> bool:
@@ -41,13 +42,13 @@ def _is_local(path: str | None) -> bool:
     return True
 
 
-def parse(argv: Sequence[str]) -> list[str]:
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """The command line's flags. Raises InputError: an unknown flag, a bad value, or an argument
     that is no flag."""
     try:
-        left = list(flags.FLAGS(argv))
+        left = list(values(argv))
     except flags.UnrecognizedFlagError as error:
-        raise unknown("flag", error.flagname, _flags()) from error
+        raise unknown("flag", error.flagname, _flags(values)) from error
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
     if left[1:]:
@@ -146,10 +147,10 @@ def usage(doc: str) -> str:
     return "\n".join(lines)
 
 
-def _flags() -> list[str]:
+def _flags(values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """The names of the commands' flags, without those of absl."""
-    module = flags.FLAGS.find_module_defining_flag
-    return sorted(x for x in flags.FLAGS if not str(module(x)).startswith("absl"))
+    module = values.find_module_defining_flag
+    return sorted(x for x in values if not str(module(x)).startswith("absl"))
 
 
 def _fail(message: str, code: int) -> None:

@@ -7,23 +7,15 @@ from pathlib import Path
 from absl import flags
 
 from xl_jax import cli
-from xl_jax.config import PROBE, TASKS, Config, Tuning
+from xl_jax.config import Config, Tuning
 from xl_jax.config.command_line import ConfigFlag
+from xl_jax.config.tune_flag import tune_flag
 
 CONFIG_FILE = "configs/tiny.py"
-TUNE_FILE = "configs/finetune_paper.py"
 
 
-def _task() -> str:
-    """The task of --task that has labels, "" for none; a linear probe's are tags if nothing else is
-    said (--tune=FILE:ner)."""
-    given = (flags.FLAGS["task"].value if "task" in flags.FLAGS else []) or []
-    return next((x for x in given if x in TASKS), "tagging" if PROBE in given else "")
-
-
-def _with_task(file: str) -> str:
-    """Files of fine-tuning have settings for every task: FILE:TASK."""
-    return f"{file}:{_task()}" if ":" not in file and _task() else file
+def _tasks() -> list[str]:
+    return (flags.FLAGS["task"].value if "task" in flags.FLAGS else None) or []
 
 
 _FLAGS: list[ConfigFlag] = []
@@ -33,13 +25,7 @@ CONFIG = ConfigFlag(
     lambda: CONFIG_FILE,
     text=f"Python file with get_config(), or FILE:ARGUMENT (default: {CONFIG_FILE}).",
 )
-TUNE = ConfigFlag(
-    "tune",
-    Tuning,
-    lambda: f"{TUNE_FILE}:{_task() or TASKS[0]}",
-    _with_task,
-    f"Settings of fine-tuning: FILE or FILE:TASK (default: {TUNE_FILE}:TASK).",
-)
+TUNE = tune_flag(_tasks)
 
 
 def _define(flag: ConfigFlag) -> None:

@@ -7,19 +7,21 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xl_jax.config import TASKS, Config, Tuning
-from xl_jax.config.command_line import ConfigFlag
+from absl import flags
+
+from xl_jax import cli
+from xl_jax.config import PROBE, Config, Tuning
+from xl_jax.config.tune_flag import tune_flag
 from xl_jax.errors import InputError
+from xl_jax.evaluate.context import FILES
+from xl_jax.evaluate.flags import EvalFlags
+from xl_jax.evaluate.linear_probe import LABELS
 from xl_jax.evaluate.runner import check_tasks
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.prepare.pipeline import folder_of
 from xl_jax.studies.grid import StudyRun
 from xl_jax.studies.study import Study
 from xl_jax.text.corpora import open_corpora
-
-TUNE_FILE = "configs/finetune_paper.py"
-LISTS = re.compile(r"--data\.(pairs|map|candidates|dictionary|map_dictionary|links)=(.*)")
-SPECS = re.compile(r"--data\.(train|dev|test)=(.*)")
 
 
 def check(study: Study, runs: Sequence[StudyRun]) -> None:
@@ -37,12 +39,12 @@ def check(study: Study, runs: Sequence[StudyRun]) -> None:
         except InputError as error:
             raise InputError(f"{run.name}: {error}") from error
         seen.add(cell)
-        for name, flags in study.evaluations.items():
+        for name, given in study.evaluations.items():
             if (key := f"{name} {config.languages}") in seen:
                 continue
             seen.add(key)
             try:
-                _check_evaluation(flags, config)
+                _check_evaluation(given, config)
             except InputError as error:
                 raise InputError(f"evaluation {name!r}: {error}") from error
 
@@ -52,44 +54,50 @@ def _prepared(config: Config) -> bool:
     return not config.start and folder_of(config, Path(config.data.dir)).exists()
 
 
-def _check_evaluation(flags: Sequence[str], config: Config) -> None:
-    """Raises InputError: an unknown task, a wrong field of `--tune`, or a file that is missing."""
-    given = [x for x in flags if x.startswith("--task=")]
-    tasks = [task for x in given for task in x.removeprefix("--task=").split(",")]
-    check_tasks(tasks)
-    for flag in flags:
-        if found := LISTS.fullmatch(flag):
-            for path in re.split("[;,]", found[2]):
+def read_flags(given: Sequence[str]) -> tuple[EvalFlags, Tuning]:
+    """The flags of an evaluation and its settings of fine-tuning.
+
+    Raises:
+      InputError: an unknown flag, task or field of `--tune`, or flags that do not go together.
+    """
+    values = flags.FlagValues()
+    asked = EvalFlags(values)
+    tune = tune_flag(lambda: asked.task.value)
+    cli.parse(["eval.py", *(x for x in given if not tune.take(x))], values)
+    tune.load()
+    tuning: Tuning = tune.value()
+    check_tasks(asked.task.value)
+    asked.check()
+    if asked.of_labels == PROBE and tuning.task not in LABELS:
+        raise InputError(f"{PROBE}: labels of {' or '.join(LABELS)}, not of {tuning.task}")
+    return asked, tuning
+
+
+def _check_evaluation(given: Sequence[str], config: Config) -> None:
+    """Raises InputError: see `read_flags`; or a file that is missing."""
+    asked, tuning = read_flags(given)
+    options = asked.options(config.probe)
+    for name in FILES:
+        if (value := getattr(options, name)) != getattr(config.probe, name):
+            for path in re.split("[;,]", value):
                 for one in _filled(path, config):
-                    _check_there(flag, one)
-    specs = [found[2] for flag in flags if (found := SPECS.fullmatch(flag))]
-    for task in tasks:
-        if task in TASKS:
-            specs += _tuned(task, flags, {x.partition("=")[0] for x in flags}, config)
-    for spec in specs:
+                    _check_there(f"--data.{name}={value}", one)
+    for spec in _specs(asked, tuning, config) if asked.of_labels else ():
         _, files, path = spec.partition("files:")
         for one in _filled(path.partition("#")[0], config) if files else ():
             _check_there(spec, one)
 
 
-def _tuned(task: str, flags: Sequence[str], given: set[str], config: Config) -> list[str]:
-    """The data specs of the settings that no flag gives. Raises InputError: see `Tuning`."""
-    flag = ConfigFlag(
-        "tune",
-        Tuning,
-        lambda: f"{TUNE_FILE}:{task}",
-        lambda file: file if ":" in file else f"{file}:{task}",
-    )
-    for argument in flags:
-        flag.take(argument)
-    flag.load()
-    tuning: Tuning = flag.value()
-    tests = tuning.test
-    if not isinstance(tests, str):
-        tests = [spec for language, spec in tests.items() if language in config.languages]
-    specs = {"train": [tuning.train], "dev": [tuning.dev]}
-    specs["test"] = [tests] if isinstance(tests, str) else tests
-    return [x for name, found in specs.items() if f"--data.{name}" not in given for x in found]
+def _specs(asked: EvalFlags, tuning: Tuning, config: Config) -> Iterator[str]:
+    """The data that are read, of the flags or else of the settings."""
+    yield asked.train.value or tuning.train
+    yield asked.dev.value or tuning.dev
+    if asked.test.value:
+        yield from asked.test.value
+    elif isinstance(tuning.test, str):
+        yield tuning.test
+    else:
+        yield from (spec for x, spec in tuning.test.items() if x in config.languages)
 
 
 def _filled(path: str, config: Config) -> Iterator[str]:

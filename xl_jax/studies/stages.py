@@ -153,14 +153,15 @@ class Children:
 
 
 def finish(work: Work, children: Children | None = None, again: bool = False) -> str:
-    """Does the stages of a run that are not finished.
+    """Does the stages of a run that are not finished. An evaluation that fails stops no other one.
 
     Args:
       again: begin with training although it seems finished: a checkpoint may be damaged.
 
     Returns:
-      "" or, of the stage that failed, its name and the last line of the log.
+      "" or, of the first stage that failed, its name and the last line of the log.
     """
+    failed = ""
     children = children or Children()
     work.folder.mkdir(parents=True, exist_ok=True)
     for stage in work.stages if again else work.waiting():
@@ -188,8 +189,10 @@ def finish(work: Work, children: Children | None = None, again: bool = False) ->
             return f"{stage.name}: stopped"
         if code or not work.finished(stage):
             last = next((x for x in reversed(said) if x.strip()), "it said nothing")
-            return f"{stage.name}: {last} (exit code {code})"
-    return ""
+            failed = failed or f"{stage.name}: {last} (exit code {code})"
+            if stage.name == TRAIN:
+                break
+    return failed
 
 
 def _size(path: Path) -> int:

@@ -1,0 +1,30 @@
+"""--tune=FILE, --tune.FIELD=VALUE: the settings of fine-tuning, of the tasks that are asked for."""
+
+from collections.abc import Callable, Sequence
+
+from xl_jax.config.command_line import ConfigFlag
+from xl_jax.config.finetune import PROBE, TASKS, Tuning
+
+TUNE_FILE = "configs/finetune_paper.py"
+
+
+def tune_flag(tasks: Callable[[], Sequence[str]]) -> ConfigFlag:
+    """A flag for commands that are asked for `tasks`."""
+
+    def task() -> str:
+        """The one that has labels, "" for none; a linear probe's are tags if nothing else is said
+        (--tune=FILE:ner)."""
+        given = tasks()
+        return next((x for x in given if x in TASKS), "tagging" if PROBE in given else "")
+
+    def with_task(file: str) -> str:
+        """Files of fine-tuning have settings for every task: FILE:TASK."""
+        return f"{file}:{task()}" if ":" not in file and task() else file
+
+    return ConfigFlag(
+        "tune",
+        Tuning,
+        lambda: f"{TUNE_FILE}:{task() or TASKS[0]}",
+        with_task,
+        f"Settings of fine-tuning: FILE or FILE:TASK (default: {TUNE_FILE}:TASK).",
+    )
