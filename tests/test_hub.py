@@ -248,7 +248,7 @@ def test_task_data_of_the_hub(hub: StandIn, tmp_path: Path) -> None:
 
 def test_digests_of_other_preparations_stay() -> None:
     """As at commit 8c3cad1, before the hub was a source."""
-    from xl_jax.prepare.pipeline import folder_of
+    from xl_jax.prepare.request import folder_of
 
     specs = {"en": "docstrings:", "fr": "tfds:wiki40b/fr", "b": "synthetic:b#anchors=0.3"}
     wanted = replace(config(specs), seed=3)

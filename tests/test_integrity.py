@@ -1,17 +1,23 @@
 """Damage of a prepared corpus: noticed, named, and made again from the text."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.text_toy import config, make, write_text
+from tests.text_toy import WORDS, config, make, write_text
+from xl_jax.config import Vocab
 from xl_jax.errors import InputError
 from xl_jax.json_files import fingerprint, read_json, write_json
 from xl_jax.prepare import pipeline, prepared
 from xl_jax.prepare.prepared import Prepared
+from xl_jax.tokens import given
+from xl_jax.tokens.special import NAMES
+from xl_jax.tokens.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -49,6 +55,26 @@ def test_a_flipped_bit_is_named_and_the_file_made_again(
     assert path.read_bytes() == content
     assert again(tmp_path, specs)[1] == []
     assert [x.name for x in (tmp_path / "data").iterdir()] == [data.folder.name]
+
+
+def test_a_damaged_tokenizer_that_was_given_is_taken_again(
+    tmp_path: Path, specs: dict[str, str]
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="needs given tokenizers")
+    pieces = {x: i for i, x in enumerate([*NAMES, *WORDS])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(pieces, unk_token=NAMES[1]))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    model = given.keep(json.loads(made.to_str()), NAMES)
+    ids, n = np.arange(len(pieces), dtype=np.int32), len(pieces)
+    (tmp_path / "data/given").mkdir(parents=True)
+    Vocabulary("joint", "shared", n, {"a": model}, {"a": ids}, {"a": 0}).save(
+        tmp_path / "data/given"
+    )
+    text, more = {"a": specs["a"]}, {"vocab": Vocab(mode="joint", type="given")}
+    path = make(tmp_path, text, **more).folder / "a.tokenizer.json"
+    flip(path)
+    make(tmp_path, text, **more)
+    assert path.read_bytes() == model
 
 
 def test_missing_and_shortened_files_are_made_again(tmp_path: Path, specs: dict[str, str]) -> None:

@@ -129,7 +129,7 @@ def test_more_parts_than_files_may_be_open(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 50, hard))
     try:
-        with pytest.raises(InputError, match="'en' has 200 parts of two files.*: ulimit -n"):
+        with pytest.raises(RuntimeError, match="'en' has 200 parts of two files.*: ulimit -n"):
             shards.read(tmp_path, "en")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,22 @@ import jax
 import numpy as np
 import pytest
 
-from xl_jax.config import Batch, Config, Data, Model, Optim, Vocab
+from xl_jax.config import Batch, Config, Data, Model, Optim, Vocab, to_dict
 from xl_jax.errors import InputError
 from xl_jax.model import start_from
 from xl_jax.model.shared_model import SharedModel
+from xl_jax.prepare.request import start_folder
 from xl_jax.pretrain.loop import pretrain
 from xl_jax.rules import leaf_paths
 from xl_jax.runs import run_directory
 from xl_jax.runs.run_directory import Run
+from xl_jax.studies.check import check
+from xl_jax.studies.cost import estimate
+from xl_jax.studies.runner import Runner
+from xl_jax.studies.study import Study
+from xl_jax.tokens import vocabulary
 
+ROOT = Path(__file__).parents[1]
 QUIET: dict[str, Any] = {"log": lambda _: None}
 PAIR = {"a": "synthetic:a", "b": "synthetic:b#sentences=400,words=100,topics=4"}
 PLUGGED = (("embed/token", "private"), ("mlm/bias", "private"), (".*", "shared"))
@@ -173,6 +182,50 @@ def test_a_start_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> No
     with pytest.raises(InputError, match="runs/none is no run directory"):
         run_directory.start(small(start="runs/none"), tmp_path / "x", **QUIET)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_copy_of_the_vocabulary_that_was_stopped_is_made_whole(pair: Run, tmp_path: Path) -> None:
+    config = small(start=str(pair.folder), freeze="all")
+    kept = start_folder(config, tmp_path / "x/data")
+    kept.mkdir(parents=True)
+    (kept / "a.model").write_bytes(b"half")
+    run = run_directory.start(config, tmp_path / "x", **QUIET)
+    old, new = (x.data.vocabulary for x in (pair, run))
+    assert {x: y.tolist() for x, y in new.ids.items()} == {
+        x: y.tolist() for x, y in old.ids.items()
+    }
+    shutil.rmtree(kept)  # lost later: copied again
+    run_directory.start(config, tmp_path / "x", **QUIET)
+    assert vocabulary.load(kept).digest == old.digest
+
+
+@pytest.mark.slow
+def test_a_study_and_a_command_prepare_what_starts_from_a_run(pair: Run, tmp_path: Path) -> None:
+    config = to_dict(small(start=str(pair.folder)))
+    (tmp_path / "c.py").write_text(
+        "from xl_jax.config import from_dict, to_config_dict\n"
+        f"def get_config():\n    return to_config_dict(from_dict({config!r}))\n"
+    )
+    study = Study("t", str(tmp_path / "c.py"), {"one": [], "two": ["--config.steps=4"]})
+    runner = Runner(study, tmp_path / "s")
+    check(study, runner.runs)
+    runner.runs[0].folder.mkdir(parents=True)  # how long a step takes is known
+    (runner.runs[0].folder / "metrics.jsonl").write_text('{"step": 2, "seconds_per_step": 1.0}\n')
+    assert "tokens: 1 preparations to make" in estimate(runner, 1)
+    runner.prepare(lambda _: None)
+    assert "tokens: 0 preparations to make" in estimate(runner, 1)
+    check(study, runner.runs)
+    (corpus,) = (tmp_path / "s/data").glob("[!.s]*")
+
+    command = [sys.executable, ROOT / "tools/prepare_corpus.py", f"--config={tmp_path}/c.py"]
+    done = subprocess.run([*command, f"--out={tmp_path}/o"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"prepared: {tmp_path}/o/{corpus.name}; for training add" in done.stdout
+
+    gone = Study("t", str(tmp_path / "c.py"), {"three": ["--config.start=runs/none"]})
+    with pytest.raises(InputError, match="three, seed 0: runs/none is no run directory"):
+        Runner(gone, tmp_path / "s").prepare()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from xl_jax.config import to_dict
 from xl_jax.devices import machine
 from xl_jax.errors import InputError
 from xl_jax.json_files import read_json, write_json
-from xl_jax.prepare.pipeline import folder_of
+from xl_jax.prepare.request import folder_of
 from xl_jax.studies import study_folder
 from xl_jax.studies.adopt import adopt
 from xl_jax.studies.cost import estimate

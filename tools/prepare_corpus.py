@@ -59,12 +59,17 @@ def main() -> None:
         cli.check_folder("out", Path(out))
     from xl_jax.prepare import estimate
     from xl_jax.prepare.beam import Beam
-    from xl_jax.prepare.pipeline import folder_of, prepare
+    from xl_jax.prepare.pipeline import prepare
+    from xl_jax.prepare.request import folder_of
     from xl_jax.prepare.workers import Processes
 
     if FLAGS.dry_run:
         print(estimate.text(estimate.estimate(config, FLAGS.processes)))
         return
+    if config.start:
+        from xl_jax.runs.run_directory import keep_start
+
+        keep_start(config, Path(out))
     if folder_of(config, Path(out)).exists():
         print(f"{folder_of(config, Path(out))} is there already")
     with Processes(FLAGS.processes) as processes:

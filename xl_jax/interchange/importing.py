@@ -25,7 +25,7 @@ from xl_jax.finetune.model import flatten, unflatten
 from xl_jax.interchange.imported import IMPORTED, Imported
 from xl_jax.json_files import plain
 from xl_jax.model.shared_model import SharedModel
-from xl_jax.prepare.pipeline import GIVEN
+from xl_jax.prepare.request import GIVEN
 from xl_jax.runs.run_directory import Run, start
 from xl_jax.tokens.vocabulary import Vocabulary
 from xl_jax.training.step import State, state_shapes

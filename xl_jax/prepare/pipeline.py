@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from jaxtyping import Int
 from xl_jax import atomic_files
 from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
-from xl_jax.json_files import fingerprint, plain, read_json, write_json
+from xl_jax.json_files import plain, read_json, write_json
 from xl_jax.prepare import corpus_report, gold, integrity, prepared, stages, text_state, workers
 from xl_jax.prepare.prepared import Prepared
+from xl_jax.prepare.request import GIVEN, folder_of, keeps_start, request, start_folder
 from xl_jax.prepare.stages import Opened, Work
 from xl_jax.text.corpora import fetch, open_corpora, pinned
 from xl_jax.tokens import shards
@@ -31,9 +32,6 @@ from xl_jax.tokens import vocabulary as vocabularies
 from xl_jax.tokens.sentencepiece_model import Size
 from xl_jax.tokens.special import N_SPECIAL
 
-FORMAT = 2  # of the folder; part of its name
-GIVEN = "given"  # beside it, a vocabulary that is not learnt (vocab.type)
-START = "start-"  # beside it, and a digest of `Config.start`: the vocabulary of that run
 CHARACTERS_HERE = 4_000_000  # a vocabulary is learnt from more of them in a process of its own
 
 Log = Callable[[str], None]
@@ -60,9 +58,13 @@ def prepare(
 
     Raises:
       InputError: a bad corpus, an empty one, one smaller than a window, an impossible vocabulary; a
-        damaged file whose text is not there or has changed.
-      RuntimeError: the disk is full, a process was killed; the same call goes on from there.
+        damaged file whose text is not there or has changed; a start whose vocabulary is not kept.
+      RuntimeError: the disk is full, a process was killed, it may not open so many files; the same
+        call goes on from there.
     """
+    if config.start and not keeps_start(config, folder):
+        kept = start_folder(config, folder)
+        raise InputError(f"start = {config.start!r}: its vocabulary is not kept in {kept}")
     corpus = folder_of(config, folder)
     if not corpus.exists():
         _exclusively(corpus, log, run, lambda run: _make(config, corpus, log, run))
@@ -71,47 +73,8 @@ def prepare(
     else:
         _tell_changed_text(config, corpus, log)
     data = prepared.read(corpus)
-    for language, train in data.train.items():
-        if config.corpora[language] == NO_TEXT:
-            continue
-        if train.n_tokens < config.data.length or not len(data.heldout[language]):
-            raise InputError(
-                f"corpus of {language}, {config.corpora[language]!r}: {train.n_tokens} training "
-                f"tokens and {len(data.heldout[language])} held-out lines are too few for rows of "
-                f"{config.data.length} tokens"
-            )
+    prepared.check_rows(data, config)
     return data
-
-
-def folder_of(config: Config, folder: Path) -> Path:
-    """Where under `folder` the tokens of a run are, or will be."""
-    return folder / fingerprint(_request(config, folder), 12, sort_keys=False)
-
-
-def start_folder(config: Config, folder: Path) -> Path:
-    """Where under `folder` the vocabulary of the run `config.start` is kept, so that the prepared
-    corpus does not need that run."""
-    return folder / f"{START}{fingerprint(config.start, 12)}"
-
-
-def _request(config: Config, folder: Path) -> dict[str, Any]:
-    """What the tokens depend on."""
-    anchors = asdict(config.anchors) if config.anchors.dictionaries else None
-    given = config.vocab.type == "given" and not config.start
-    start = vocabularies.load(start_folder(config, folder)).digest if config.start else None
-    return {
-        "format": FORMAT,
-        "corpora": {x: config.corpora[x] for x in config.languages},
-        "clean": asdict(config.clean),
-        "vocab": asdict(config.vocab),
-        "anchors": anchors,
-        "heldout": config.data.heldout,
-        "test": config.data.test,
-        "tokens": config.data.tokens,
-        "seed": config.seed if config.vocab.mode == "joint" or anchors else 0,
-        **({"given": vocabularies.load(folder / GIVEN).digest} if given else {}),
-        **({"start": start} if start else {}),
-    }
 
 
 def _exclusively(
@@ -147,7 +110,7 @@ def _repair(config: Config, corpus: Path, log: Log, run: workers.Run) -> None:
         return
     log(f"{corpus}: damaged: {', '.join(names)}; made again from the text")
     vocabulary = None
-    if not any(x == "vocab.json" or x.endswith(".model") for x in names):
+    if not any(x == "vocab.json" or x.endswith(vocabularies.ENDINGS) for x in names):
         vocabulary = vocabularies.load(corpus)
     try:
         made = _complete(config, corpus, log, run, vocabulary)
@@ -192,13 +155,13 @@ def _complete(
     Args:
       vocabulary: to be used instead of learning one.
     """
-    request, folder = _request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
+    asked, folder = request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
     marker = folder / integrity.REQUEST
     config = _pinned(config, corpus, marker)
     corpora = open_corpora({x: config.corpora[x] for x in config.languages})
     fetch(corpora, log)
     source = text_state.state(corpora)
-    inputs = {**request, "source": source}
+    inputs = {**asked, "source": source}
     inputs["parts"] = {x: stages.parts_of(c) for x, c in corpora.items()}
     inputs["measured"] = {x: stages.measured_share(config, c) for x, c in corpora.items()}
     if not marker.exists() or read_json(marker)["inputs"] != plain(inputs):
@@ -211,10 +174,10 @@ def _complete(
         vocabulary = vocabularies.load(corpus.parent / GIVEN)
     if vocabulary is not None:
         vocabulary.save(folder)
-    work = Work(folder, read_json(marker)["created"], config, request["seed"])
+    work = Work(folder, read_json(marker)["created"], config, asked["seed"])
     try:
         if not (folder / "header.json").exists():
-            _write(work, request, log, run)
+            _write(work, asked, log, run)
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -238,7 +201,7 @@ def _pinned(config: Config, corpus: Path, marker: Path) -> Config:
     return replace(config, corpora={**config.corpora, **pinned(specs, states)})
 
 
-def _write(work: Work, request: dict, log: Log, run: workers.Run) -> None:
+def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
     """Every stage; what a killed process finished is taken from its records."""
     o, folder = stages.opened(work), work.folder
     if work.config.clean.duplicates:
@@ -262,7 +225,7 @@ def _write(work: Work, request: dict, log: Log, run: workers.Run) -> None:
     report = corpus_report.summarise(o, encoded, kept, counts)
     write_json(folder / "report.json", report)
     atomic_files.write(folder / "report.txt", corpus_report.text(report) + "\n")
-    write_json(folder / "header.json", _header(o, request, encoded, kept, counts))
+    write_json(folder / "header.json", _header(o, asked, encoded, kept, counts))
 
 
 def _over_parts(
@@ -339,13 +302,14 @@ def _gather(work: Work, encoded: Records, run: workers.Run) -> dict[str, dict[st
     kept = {x: {"documents": sum(r["documents"] for r in records)} for x, records in train.items()}
     if most := work.config.data.tokens:
         if most == -1:
-            most = min(sum(r["tokens"] for r in records) for records in train.values())
+            texts = [records for x, records in train.items() if o.corpora[x].spec != NO_TEXT]
+            most = min((sum(r["tokens"] for r in records) for records in texts), default=0)
         names = [(x, copy) for x in encoded for copy in range(o.copies(x))]
         arguments = {f"{x}@{copy}": (work, x, copy, most) for x, copy in names}
         cut = workers.each(stages.cut, arguments, folder / "records" / "cut", run, "cut")
         kept = {x: cut[f"{x}@0"] for x in encoded}
     for language, size in kept.items():
-        if not most:
+        if not work.config.data.tokens:
             stem = shards.stem(f"{language}.train")
             for path in parts.glob(f"{glob.escape(stem)}*"):
                 path.replace(folder / path.name)
@@ -353,23 +317,28 @@ def _gather(work: Work, encoded: Records, run: workers.Run) -> dict[str, dict[st
             name, dtype = f"{language}.{kind}", np.int32 if kind == "order" else o.dtype
             if shards.exists(parts, name):
                 shards.write(folder, name, shards.read(parts, name), dtype=dtype)
-        found = shards.read(folder, f"{language}.train")
-        size |= {"lines": len(found), "tokens": found.n_tokens}
+        size |= _size(folder, language)
     return kept
+
+
+def _size(folder: Path, language: str) -> dict[str, int]:
+    """Lines and tokens of the training text: a shard is two open files a part while it is held."""
+    train = shards.read(folder, f"{language}.train")
+    return {"lines": len(train), "tokens": train.n_tokens}
 
 
 def _count(o: Opened, languages: Iterable[str]) -> Int[np.ndarray, "languages V"]:
     """Occurrences of each piece in the training texts, all copies together."""
     counts = []
     for language in languages:
-        copies = shards.read_copies(o.work.folder, f"{language}.train")
-        counts.append(sum(shard.counts(o.vocabulary.size) for shard in copies))
+        names = shards.copies(o.work.folder, f"{language}.train")
+        counts.append(sum(shards.read(o.work.folder, x).counts(o.vocabulary.size) for x in names))
     return np.stack(counts)
 
 
 def _header(
     o: Opened,
-    request: Mapping[str, Any],
+    asked: Mapping[str, Any],
     encoded: Records,
     kept: Mapping[str, Mapping[str, int]],
     counts: Int[np.ndarray, "languages V"],
@@ -386,7 +355,7 @@ def _header(
         }
         for i, (x, size) in enumerate(kept.items())
     }
-    return {**request, "digest": o.vocabulary.digest, "languages": languages}
+    return {**asked, "digest": o.vocabulary.digest, "languages": languages}
 
 
 def _digest(digests: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
 from xl_jax.json_files import read_json
 from xl_jax.tokens import shards
@@ -61,8 +62,9 @@ def read(folder: Path) -> Prepared:
             f"{folder}: the shards were made with another vocabulary than the one there "
             "(digests differ)"
         )
+    copies = {x: shards.read_copies(folder, f"{x}.train") for x in header["languages"]}
     for language, expected in header["languages"].items():
-        found = shards.read(folder, f"{language}.train")
+        found = copies[language][0]
         if (len(found), found.n_tokens) != (expected["lines"], expected["tokens"]):
             raise InputError(
                 f"{folder}: {language}.train has {len(found)} lines and {found.n_tokens} tokens, "
@@ -75,7 +77,7 @@ def read(folder: Path) -> Prepared:
 
     return Prepared(
         vocabulary=vocabulary,
-        copies={x: shards.read_copies(folder, f"{x}.train") for x in header["languages"]},
+        copies=copies,
         heldout=by_language("heldout"),
         test=by_language("test"),
         gold=by_language("gold"),
@@ -85,6 +87,23 @@ def read(folder: Path) -> Prepared:
         header=header,
         folder=folder,
     )
+
+
+def check_rows(data: Prepared, config: Config) -> None:
+    """Raises InputError: the text of a language is too little for a row to train on, or for one to
+    measure on (a stream's row needs `data.length` tokens, a line is a row)."""
+    length, lines = config.data.length, config.data.windows == "line"
+    for language, spec in config.corpora.items():
+        if language not in data.copies or spec == NO_TEXT:
+            continue
+        train, heldout = data.train[language], data.heldout[language]
+        if train.n_tokens < length or heldout.stream_length < (1 if lines else length):
+            raise InputError(
+                f"corpus of {language}, {spec!r}: {train.n_tokens} training tokens and "
+                f"{heldout.stream_length} held-out ones (ends of lines included) are too few for "
+                f"rows of {length} tokens: take more text, a larger data.heldout (it is "
+                f"{config.data.heldout:g}) or a smaller data.length"
+            )
 
 
 def _counts(path: Path) -> np.ndarray:

@@ -22,8 +22,9 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import read_json, write_json
 from xl_jax.model import sharing, start_from
 from xl_jax.model.shared_model import SharedModel, make_model
-from xl_jax.prepare.pipeline import folder_of, prepare, start_folder
+from xl_jax.prepare.pipeline import prepare
 from xl_jax.prepare.prepared import Prepared
+from xl_jax.prepare.request import folder_of, keeps_start, start_folder
 from xl_jax.rules import leaf_paths
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
@@ -137,23 +138,40 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
                 "Name another directory with --workdir"
             )
     make_mesh(config)
-    abstract = SharedModel.abstract(config)  # before any text is read
-    origin = _origin(abstract, log) if config.start and not path.exists() else None
+    abstract, data = SharedModel.abstract(config), _data_folder(folder, config)
+    known = path.exists() and keeps_start(config, data)
+    origin = _origin(abstract, log) if config.start and not known else None  # before text is read
     _check_writable(folder)
 
     def open_it() -> Run:
         lock.check(folder)
-        if origin:  # from here on preparing and opening do not need it
-            kept = start_folder(config, _data_folder(folder, config))
-            if not kept.exists():
-                kept.mkdir(parents=True)
-                origin.data.vocabulary.save(kept)
+        keep_start(config, data, log, origin)
         run = _open(folder, config, log)
         if is_first():
             write_json(path, requested)
         return run
 
     return first_alone(open_it, f"preparing {folder}")
+
+
+def keep_start(
+    config: Config, data: Path, log: Callable[[str], None] = print, origin: Run | None = None
+) -> None:
+    """Copies the vocabulary of the run `config.start` into `data`, the folder of prepared corpora,
+    if it is not there: from then on preparing and opening do not need that run.
+
+    Args:
+      origin: that run, where it is open.
+
+    Raises:
+      InputError: it is not there, has no checkpoint, or its parameters do not fit.
+    """
+    if not config.start or keeps_start(config, data):
+        return
+    origin = origin or _origin(SharedModel.abstract(config), log)
+    kept = start_folder(config, data)
+    kept.mkdir(parents=True, exist_ok=True)
+    origin.data.vocabulary.save(kept)
 
 
 def check_links(folder: Path, names: Iterable[str] = WRITTEN) -> None:
@@ -261,11 +279,7 @@ def _data_folder(folder: Path, config: Config) -> Path:
         return folder / "data"
     given = Path(config.data.dir)
     above = [parent / given for parent in folder.absolute().parents]
-    there = [
-        x
-        for x in (given, *above)
-        if (not config.start or start_folder(config, x).exists()) and folder_of(config, x).exists()
-    ]
+    there = [x for x in (given, *above) if folder_of(config, x).exists()]
     return there[0] if there else given
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from xl_jax.config import from_dict, to_dict
 from xl_jax.errors import InputError
 from xl_jax.json_files import read_json, write_json
-from xl_jax.prepare.pipeline import folder_of
+from xl_jax.prepare.request import folder_of
 from xl_jax.runs.lock import NAME as LOCK
 from xl_jax.studies.grid import DATA, run_id
 from xl_jax.studies.runner import Runner

@@ -18,7 +18,7 @@ from xl_jax.evaluate.flags import EvalFlags
 from xl_jax.evaluate.linear_probe import LABELS
 from xl_jax.evaluate.runner import check_tasks
 from xl_jax.model.shared_model import SharedModel
-from xl_jax.prepare.pipeline import folder_of
+from xl_jax.prepare.request import folder_of
 from xl_jax.studies.grid import StudyRun
 from xl_jax.studies.study import Study
 from xl_jax.text.corpora import open_corpora
@@ -51,7 +51,7 @@ def check(study: Study, runs: Sequence[StudyRun]) -> None:
 
 def _prepared(config: Config) -> bool:
     """Whether the tokens are there, so that nobody needs the text."""
-    return not config.start and folder_of(config, Path(config.data.dir)).exists()
+    return folder_of(config, Path(config.data.dir)).exists()
 
 
 def read_flags(given: Sequence[str]) -> tuple[EvalFlags, Tuning]:

@@ -15,7 +15,7 @@ from xl_jax.batches.sampler import Step
 from xl_jax.config import Config
 from xl_jax.json_files import fingerprint
 from xl_jax.model.shared_model import SharedModel
-from xl_jax.prepare.pipeline import folder_of
+from xl_jax.prepare.request import folder_of
 from xl_jax.studies.grid import DATA, StudyRun
 from xl_jax.studies.progress import duration, lines_of
 from xl_jax.studies.runner import Runner

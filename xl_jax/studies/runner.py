@@ -12,7 +12,9 @@ from pathlib import Path
 from xl_jax.config import to_dict
 from xl_jax.devices import machine
 from xl_jax.errors import InputError
-from xl_jax.prepare.pipeline import folder_of, prepare
+from xl_jax.prepare.pipeline import prepare
+from xl_jax.prepare.request import folder_of
+from xl_jax.runs.run_directory import keep_start
 from xl_jax.studies import study_folder
 from xl_jax.studies.executors import Executor, Job
 from xl_jax.studies.grid import DATA, StudyRun, runs
@@ -72,19 +74,20 @@ class Runner:
         return [x for x in self.runs if self.states[x.id].state != "done"]
 
     def prepare(self, log: Log = print) -> None:
-        """The tokens of every run that is not trained yet, each distinct preparation once.
+        """The tokens of every run that is not finished yet, each distinct preparation once.
 
         Raises:
-          InputError: a bad corpus, said with the first run that needs it.
+          InputError: a bad corpus or start, said with the first run that needs it.
         """
+        data = self.folder / DATA
         needed: dict[Path, StudyRun] = {}
         for run in self.unfinished():
-            needed.setdefault(folder_of(run.config, self.folder / DATA), run)
+            with _named(run):
+                keep_start(run.config, data, log)
+                needed.setdefault(folder_of(run.config, data), run)
         for run in needed.values():
-            try:
-                prepare(run.config, self.folder / DATA, log)
-            except InputError as error:
-                raise InputError(f"{run.name}: {error}") from error
+            with _named(run):
+                prepare(run.config, data, log)
 
     def run_all(
         self,
@@ -172,6 +175,15 @@ class Runner:
             made={name: [Path(x).stem for x in kept["files"]] for name, kept in done.items()},
             config=to_dict(run.config),
         )
+
+
+@contextmanager
+def _named(run: StudyRun) -> Iterator[None]:
+    """An InputError says the run's name first."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{run.name}: {error}") from error
 
 
 @contextmanager

@@ -258,7 +258,8 @@ def read(folder: Path, name: str) -> Shard:
     """Opens all parts of the shard `name`, without loading them.
 
     Raises:
-      InputError: no such shard, a missing part, a damaged one, more files than may be open.
+      InputError: no such shard, a missing part, a damaged one.
+      RuntimeError: more files than may be open.
     """
     pattern = f"{glob.escape(stem(name))}.[0-9][0-9][0-9][0-9][0-9].starts.npy"
     n = len(list(folder.glob(pattern)))
@@ -268,9 +269,9 @@ def read(folder: Path, name: str) -> Shard:
         return Shard([_open(*_paths(folder, name, part)) for part in range(n)])
     except OSError as error:
         if error.errno == errno.EMFILE:
-            raise InputError(
+            raise RuntimeError(
                 f"{folder}: {name!r} has {n} parts of two files, more than this process may open; "
-                "raise the limit: ulimit -n 65536"
+                "raise the limit and try again: ulimit -n 65536"
             ) from error
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{folder}: {name!r} lacks {Path(error.filename).name}") from error
@@ -290,10 +291,15 @@ def copy_name(name: str, copy: int) -> str:
 
 def read_copies(folder: Path, name: str) -> list[Shard]:
     """The shard `name` and its copies, in order."""
-    copies = [read(folder, name)]
-    while exists(folder, copy_name(name, len(copies))):
-        copies.append(read(folder, copy_name(name, len(copies))))
-    return copies
+    return [read(folder, x) for x in copies(folder, name)]
+
+
+def copies(folder: Path, name: str) -> list[str]:
+    """The names of the shard `name` and of its copies, in order."""
+    found = [name]
+    while exists(folder, copy_name(name, len(found))):
+        found.append(copy_name(name, len(found)))
+    return found
 
 
 def _closed(lines: Sequence[np.ndarray]) -> np.ndarray:

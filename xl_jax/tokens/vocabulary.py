@@ -33,6 +33,8 @@ from xl_jax.tokens.given import processor
 from xl_jax.tokens.special import N_SPECIAL, NAMES
 from xl_jax.tokens.word_cache import Encoder
 
+ENDINGS = (".model", ".tokenizer.json")  # of the names of models' files: SentencePiece's, given
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
@@ -347,7 +349,7 @@ def _sizes(config: Vocab, bases: Mapping[str, str]) -> dict[str, int]:
 
 def _ending(model: bytes) -> str:
     """Of the name of its file."""
-    return ".tokenizer.json" if model[:1] == b"{" else ".model"
+    return ENDINGS[model[:1] == b"{"]
 
 
 def _strings(model: bytes) -> list[str]:
