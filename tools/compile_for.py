@@ -54,11 +54,11 @@ def main() -> None:
     from xl_jax.devices.mesh import make_mesh
     from xl_jax.devices.peak import peak_flops
     from xl_jax.model.shared_model import SharedModel
+    from xl_jax.tokens.table_size import rows_of
     from xl_jax.training.compiled_step import compile_step
     from xl_jax.training.step import flops_per_step
 
-    rows = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
-    mesh, model = make_mesh(config, found), SharedModel.abstract(config, rows)
+    mesh, model = make_mesh(config, found), SharedModel.abstract(config, rows_of(config))
     print(model.totals())
     start = time.monotonic()
     compiled = compile_step(model, mesh)

@@ -14,6 +14,7 @@ from xl_jax.batches.sampler import Step
 from xl_jax.config import Batch, Config, Mesh, from_dict
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.tokens.special import N_SPECIAL, PAD
+from xl_jax.tokens.table_size import rows_of
 
 MASKS = ("all_shared", "sep_emb", "sep_l1_3", "sep_l1_6", "all_private")
 
@@ -84,8 +85,7 @@ def _config(machine: Machine, values: Any, batch: Batch, sharing: str, model: An
 
 
 def abstract_model(config: Config) -> SharedModel:
-    rows = -(-config.vocab.size // 128) * 128  # as `Vocabulary.size`
-    return SharedModel.abstract(config, rows)
+    return SharedModel.abstract(config, rows_of(config))
 
 
 def random_steps(model: SharedModel, n: int, padded: bool = False, seed: int = 0) -> Step:

@@ -94,7 +94,7 @@ def check_rows(data: Prepared, config: Config) -> None:
     measure on (a stream's row needs `data.length` tokens, a line is a row)."""
     length, lines = config.data.length, config.data.windows == "line"
     for language, spec in config.corpora.items():
-        if language not in data.copies or spec == NO_TEXT:
+        if spec == NO_TEXT:
             continue
         train, heldout = data.train[language], data.heldout[language]
         if train.n_tokens < length or heldout.stream_length < (1 if lines else length):

@@ -21,6 +21,7 @@ from xl_jax.studies.progress import duration, lines_of
 from xl_jax.studies.runner import Runner
 from xl_jax.studies.stages import TRAIN
 from xl_jax.tokens.special import N_SPECIAL
+from xl_jax.tokens.table_size import rows_of
 from xl_jax.training.step import flops_per_step, init_state, make_step
 
 MOST = 1e12  # operations of a step that is timed here
@@ -89,7 +90,7 @@ def _training(
 def size_of(config: Config) -> str:
     """A digest of what decides the time of a step, but for the mask, which costs a few percent."""
     sections = (config.model, config.batch, config.masking, config.mesh)
-    vocab = (config.vocab.mode, config.vocab.size)
+    vocab = (config.vocab.mode, rows_of(config))
     return fingerprint([*map(asdict, sections), config.data.length, *vocab, config.steps_per_call])
 
 
@@ -106,8 +107,7 @@ def measured(run: StudyRun, runner: Runner) -> StepTime | None:
 
 def timed(config: Config) -> StepTime:
     """Some steps on this machine's device, with random tokens."""
-    own = config.vocab.mode in ("union", "disjoint")
-    vocab = config.vocab.size * (len(config.languages) if own else 1)
+    vocab = rows_of(config)
     model = SharedModel.abstract(config, vocab)
     if (flops := flops_per_step(model)) > MOST:
         return StepTime(None, f"not timed: {flops / 1e12:,.1f} TFLOP a step")

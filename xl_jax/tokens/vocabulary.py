@@ -31,6 +31,7 @@ from xl_jax.text.twins import shifted
 from xl_jax.tokens import sentencepiece_model
 from xl_jax.tokens.given import processor
 from xl_jax.tokens.special import N_SPECIAL, NAMES
+from xl_jax.tokens.table_size import padded
 from xl_jax.tokens.word_cache import Encoder
 
 ENDINGS = (".model", ".tokenizer.json")  # of the names of models' files: SentencePiece's, given
@@ -55,7 +56,7 @@ class Vocabulary:
     @property
     def size(self) -> int:
         """Rows of the embedding table: `n_pieces` rounded up to a multiple of 128."""
-        return -(-self.n_pieces // 128) * 128
+        return padded(self.n_pieces)
 
     @property
     def digest(self) -> str:
