@@ -78,6 +78,8 @@ LABELS = {
     "published, Δ: NER": "the paper's NER, Δ",
     "linear probe, %: en-twin": "tags, twin",
     "linear probe, %: Δ": "tags, Δ",
+    "linear probe, %, en-twin: untrained": "untrained",
+    "tagging accuracy, %: en-twin": "tags, fine-tuned",
     "sentence retrieval, P@1 %: en-twin": "sentences",
     "word translation, P@1 %: en-twin": "words",
     "NER span F1, %: en-fr": "NER, French",
@@ -123,7 +125,8 @@ def cell(records: Sequence[Record], digits: int) -> str:
     if "sd" in one:
         text += f" ({show(one['sd'], digits)})"
     elif "low" in one:
-        text += f" ({show(one['low'], digits)}-{show(one['high'], digits)})"
+        to = "-" if one["low"] >= 0 else " to "
+        text += f" ({show(one['low'], digits)}{to}{show(one['high'], digits)})"
     return text
 
 
