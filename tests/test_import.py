@@ -172,6 +172,39 @@ def test_two_encoders_are_an_all_private_run(tmp_path):
     assert not jax.tree.leaves(moments)  # frozen parameters have none
 
 
+def test_an_interrupted_import_is_made_again(good, tmp_path, monkeypatch):
+    other, out = save(tmp_path / "other", "bert", 7), tmp_path / "run"
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Imported, "keep", stop)
+        with pytest.raises(KeyboardInterrupt):
+            import_run({("en",): other}, out, log=lambda _: None)
+    run = import_run({("en",): good}, out, log=lambda _: None)  # of the same form, not the same
+    assert run.trained()[0] == 0
+    export(run, "en", tmp_path / "again", log=lambda _: None)
+    before, after = Tensors(good), Tensors(tmp_path / "again")
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+    with pytest.raises(InputError, match="holds a run already"):
+        import_run({("en",): good}, out, log=lambda _: None)
+    shutil.rmtree(out / "imported")  # begun by another command: it stays
+    with pytest.raises(InputError, match="holds a run already"):
+        import_run({("en", "fr"): good}, out, log=lambda _: None)
+    (tmp_path / "again" / "config.json").unlink()  # written last
+    kept = shutil.copytree(tmp_path / "again", tmp_path / "half")
+    import_run({("en",): good}, out, log=lambda _: None)
+    export(run, "en", kept, log=lambda _: None)
+    assert (kept / "config.json").read_bytes() == (good / "config.json").read_bytes()
+    with pytest.raises(InputError, match="is not empty"):
+        export(run, "en", kept, log=lambda _: None)
+    (tmp_path / "again" / "notes").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        export(run, "en", tmp_path / "again", log=lambda _: None)
+
+
 def test_camembert_is_roberta_by_another_name(tmp_path):
     there = save(tmp_path / "there", "camembert")
     assert json.loads((there / "config.json").read_text())["model_type"] == "camembert"

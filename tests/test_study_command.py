@@ -40,7 +40,9 @@ def test_from_a_study_file_to_records(tmp_path: Path) -> None:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.splitlines()
 
-    assert run("--prepare")[-1].startswith("the tokens of 1 runs are in ")
+    # nothing of Slurm is needed yet
+    said = run("--prepare", "--executor=slurm")[-1]
+    assert said == f"the tokens of 1 runs are in {out}: the same command without --prepare"
     assert [x.run.state for x in read_study(out).runs] == ["waiting"]
     (tmp_path / "a.txt").unlink()  # nothing needs the text any more
     lines = run()
@@ -49,3 +51,24 @@ def test_from_a_study_file_to_records(tmp_path: Path) -> None:
     assert good.run.state == "done" and good.damaged == []
     assert good.run.made["rbf"] == [next(x for x in good.files if x.startswith("cka-"))]
     assert {r.metric for r in good.records} >= {"sentence_retrieval", "cka", "perplexity"}
+    assert run("--prepare")[-1].startswith("the tokens of 0 runs")  # of those that are not done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--slurm=timeout_min=5"], "--slurm=timeout_min=5: give --executor=slurm too"),
+        (["--executor=slurm", "--slurm=timeout_min"], "--slurm: 'timeout_min' is not NAME=VALUE"),
+        (["--prepare", "--dry_run"], "--dry_run and --prepare: each ends the command; give one"),
+        (["--adopt=x", "--dry_run"], "--dry_run and --adopt: each ends the command; give one"),
+        (["--adopt=x", "--prepare"], "--adopt and --prepare: each ends the command; give one"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags: list[str], message: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "tools/run_study.py", f"--out={tmp_path}/out", *flags],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (2, f"error: {message}\n")
+    assert not (tmp_path / "out").exists()

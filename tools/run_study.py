@@ -47,6 +47,7 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would run and what it co
 def main() -> None:
     from xl_jax.studies.study import load_study
 
+    jobs = check_flags()
     study = load_study(CONFIG.value)  # before JAX is imported
     from xl_jax.studies.check import check
     from xl_jax.studies.executors import Executor, Local, Slurm, at_once
@@ -71,15 +72,17 @@ def main() -> None:
             count = adopt(runner, Path(flags.FLAGS.adopt))
             runner = Runner(study, out, CONFIG.value, command)
             runner.write()
-            print(f"{count} runs adopted, {len(runner.unfinished())} left to do: the same command")
+            left = len(runner.unfinished())
+            print(f"{count} runs adopted, {left} left to do: the same command without --adopt")
             return
         executor: Executor = Local(parallel)
-        if EXECUTOR.value == "slurm":
-            executor = Slurm(out / "slurm", slurm_options(SLURM.value))
+        if EXECUTOR.value == "slurm" and not PREPARE.value:
+            executor = Slurm(out / "slurm", jobs)
         runner.write()
         runner.prepare()
         if PREPARE.value:
-            print(f"the tokens of {len(runner.runs)} runs are in {out}: the same command trains")
+            count = len(runner.unfinished())
+            print(f"the tokens of {count} runs are in {out}: the same command without --prepare")
             return
         with stopping.raised(), Progress(out, parallel) as progress:
             failed = runner.run_all(executor, parallel, progress.show)
@@ -89,6 +92,19 @@ def main() -> None:
     print(f"report: python tools/report.py --study={shlex.quote(str(out))}")
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(runner.runs)} runs failed")
+
+
+def check_flags() -> dict[str, object]:
+    """The options of --slurm. Raises InputError: flags that do not go together."""
+    ends = {
+        "--dry_run": DRY_RUN.value, "--adopt": flags.FLAGS.adopt, "--prepare": PREPARE.value,
+    }  # fmt: skip
+    given = [name for name, value in ends.items() if value]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)}: each ends the command; give one")
+    if SLURM.value and EXECUTOR.value != "slurm":
+        raise InputError(f"--slurm={','.join(SLURM.value)}: give --executor=slurm too")
+    return slurm_options(SLURM.value)
 
 
 def printable_lines(text: str) -> str:

@@ -19,7 +19,7 @@ from xl_jax.errors import InputError
 from xl_jax.finetune.model import flatten
 from xl_jax.interchange import formats, model_card, safetensors_file, tokenizer_json
 from xl_jax.interchange.formats import Format
-from xl_jax.interchange.imported import IMPORTED, Imported
+from xl_jax.interchange.imported import IMPORTED, TOKENIZER, Imported
 from xl_jax.interchange.task_head import TaskHead
 from xl_jax.json_files import write_json
 from xl_jax.runs.run_directory import Run
@@ -76,7 +76,7 @@ def export(
     safetensors_file.write(folder / safetensors_file.NAME, shapes, tensors.__getitem__)
     atomic_files.write(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
     write_json(folder / "tokenizer_config.json", tokenizer_json.settings(first, model.positions))
-    card = model_card.text(run, language, step, config["architectures"][0], commit, head)
+    card = model_card.text(run, language, step, config["architectures"][0], commit, head, log)
     atomic_files.write(folder / "README.md", card)
     write_json(folder / "config.json", config)
     log(f"{language} of {run.folder}, step {step:,}: {config['architectures'][0]} in {folder}")
@@ -100,14 +100,18 @@ def _again(
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {name: x.shape for name, x in tensors.items()}
     safetensors_file.write(folder / safetensors_file.NAME, shapes, tensors.__getitem__)
-    for file in kept.files:
+    for file in reversed(kept.files):  # config.json last
         shutil.copyfile(file, folder / file.name)
     log(f"{language} of {run.folder}, as it was imported: {kept.format.name} in {folder}")
     return kept.format
 
 
 def _check_new(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
+    """Raises InputError: the folder has something that no interrupted export has left there."""
+    names = {x.name for x in folder.iterdir()} if folder.exists() else set()
+    names = {x for x in names if not x.endswith(".tmp")}
+    begun = {safetensors_file.NAME, *TOKENIZER, "README.md"}  # what is there before config.json
+    if names and not {safetensors_file.NAME} <= names <= begun:
         raise InputError(f"{folder} is not empty: export into a new folder")
 
 

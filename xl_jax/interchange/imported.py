@@ -178,8 +178,8 @@ class Imported:
         return [path for path in named if path.exists()]
 
     def keep(self, paths: Sequence[str], folder: Path) -> None:
-        """Writes to a new `folder` what the leaves `paths` do not say, for `outward`."""
-        folder.mkdir(parents=True)
+        """Writes to `folder` what the leaves `paths` do not say, for `outward`; `LIST` last."""
+        folder.mkdir(parents=True, exist_ok=True)
         for file in self.files:
             shutil.copyfile(file, folder / file.name)
         rest = {name: self.shapes[name] for name in self.rest(paths)}

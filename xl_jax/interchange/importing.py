@@ -9,6 +9,7 @@ directory has:
                         here has no place for: `export` gives the folder again to the bit
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xl_jax.config import NO_TEXT, Config, Data, Vocab, difference
+from xl_jax.config import NO_TEXT, Config, Data, Vocab, difference, from_dict, to_dict
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
 from xl_jax.finetune.model import flatten, unflatten
-from xl_jax.interchange.imported import IMPORTED, Imported
-from xl_jax.json_files import plain
+from xl_jax.interchange.imported import IMPORTED, LIST, Imported
+from xl_jax.json_files import plain, read_json
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.prepare.request import GIVEN
+from xl_jax.runs import lock
 from xl_jax.runs.run_directory import Run, start
 from xl_jax.tokens.vocabulary import Vocabulary
 from xl_jax.training.step import State, state_shapes
@@ -45,7 +47,8 @@ def import_run(
     log: Log = print,
 ) -> Run:
     """Makes the run directory `out`: of one folder for several languages, or of several folders for
-    one language each. Its parameters are all frozen: to train on, start another run from it.
+    one language each. Its parameters are all frozen: to train on, start another run from it. What
+    was interrupted is made again.
 
     Args:
       corpora: text by language, where tasks need some (induction, perplexity).
@@ -54,32 +57,47 @@ def import_run(
     Raises:
       InputError: whatever does not fit, before anything is written.
     """
-    if (out / "config.json").exists():
-        raise InputError(f"{out} holds a run already: name another directory with --out")
     sources = {names: Imported(folder) for names, folder in folders.items()}
     if len(sources) > 1 and max(map(len, sources)) > 1:
         raise InputError("several folders are one language each: --model=LANGUAGE=FOLDER")
     config = run_config(sources, corpora or {})
+    begun = (out / "config.json").exists()
+    if begun and not _interrupted(out, config):
+        raise InputError(f"{out} holds a run already: name another directory with --out")
     vocabulary = given_vocabulary(sources)
     shapes = SharedModel.abstract(config, vocabulary.size)
     paths = list(flatten(shapes.template))
     for source in sources.values():
         source.check(paths, padded)
 
+    if begun:  # of which encoder, nobody knows
+        with lock.training(out):
+            for name in ("checkpoints", "data", IMPORTED):
+                shutil.rmtree(out / name, ignore_errors=True)
     given = out / "data" / GIVEN
     given.mkdir(parents=True, exist_ok=True)
     vocabulary.save(given)
     run = start(config, out, log)
     state = imported_state(run, sources)
     largest = max(x.nbytes for x in jax.tree.leaves(state))
-    checkpoints = run.checkpoints(log, read_only=False, at_once=largest)
-    checkpoints.save(0, state)
-    checkpoints.close()
-    for names, source in sources.items():
-        for name in names:
-            source.keep(paths, out / IMPORTED / name)
-        report(source, names, paths, log)
+    with lock.training(out):
+        checkpoints = run.checkpoints(log, read_only=False, at_once=largest)
+        checkpoints.save(0, state)
+        checkpoints.close()
+        for names, source in sources.items():
+            for name in names:
+                source.keep(paths, out / IMPORTED / name)
+            report(source, names, paths, log)
     return run
+
+
+def _interrupted(out: Path, config: Config) -> bool:
+    """Whether the run directory is the same import and not all of it is there."""
+    try:
+        same = not difference(to_dict(from_dict(read_json(out / "config.json"))), to_dict(config))
+    except InputError:
+        return False
+    return same and not all((out / IMPORTED / x / LIST).exists() for x in config.languages)
 
 
 def run_config(sources: Mapping[Languages, Imported], corpora: Mapping[str, str]) -> Config:

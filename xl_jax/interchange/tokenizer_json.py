@@ -44,7 +44,6 @@ def tokenizer(model: bytes, first: int) -> Any:
         ]
         made = tokenizers.Tokenizer(models.Unigram(scored, UNK, byte_fallback=False))
     else:
-        known = ", ".join(TYPES.values())
         known = " and ".join(TYPES.values())
         raise InputError(f"tokenizer.json holds models of vocab.type {known}; this is neither")
     spec = proto.normalizer_spec

@@ -16,7 +16,7 @@ from xl_jax.config import Masking
 from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
-from xl_jax.model.masking import MaskedRows, mask_rows
+from xl_jax.model.masking import MaskedRows, mask_rows, n_predictions
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.training import optimizer
 from xl_jax.training.loss import StepLoss, Sums, row_losses
@@ -219,7 +219,7 @@ def flops_per_step(model: SharedModel) -> float:
     c, b = model.config.model, model.config.batch
     T = model.config.data.length
     layer = 2 * (4 * c.width * c.width + 2 * c.width * c.ffn) + 4 * T * c.width
-    predictions = max(1, round(model.config.masking.rate * T)) / T
+    predictions = n_predictions(model.config.masking.rate, T) / T
     head = 2 * predictions * c.width * model.vocab_size
     return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (c.layers * layer + head)
 
