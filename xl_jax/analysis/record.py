@@ -69,6 +69,7 @@ class Record:
 
 
 DIGEST = "digest"  # of all else in a file of records
+CONTENT = "content"  # in its request: digests of data, which may change under the same name
 _TEXTS = ("metric", "source", "target", "data", "model")
 _FIELDS = tuple(f.name for f in dataclasses.fields(Record) if f.name != "extras")
 
@@ -107,9 +108,19 @@ def read(path: Path) -> RecordFile:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
-def finished(path: Path, request: Mapping[str, Any], log: Callable[[str], None]) -> list[Record]:
+def finished(
+    path: Path,
+    request: Mapping[str, Any],
+    log: Callable[[str], None],
+    content: Mapping[str, Any] | None = None,
+) -> list[Record]:
     """The records of an earlier evaluation; none where there is no file, it is damaged (which is
-    logged), or it answers another request."""
+    logged), or it answers another request.
+
+    Args:
+      content: digests of the data, where `CONTENT` of the request tells them. Data that have
+        changed since are logged, and there are no records; files of earlier versions do not tell.
+    """
     if not path.exists():
         return []
     try:
@@ -117,7 +128,14 @@ def finished(path: Path, request: Mapping[str, Any], log: Callable[[str], None])
     except InputError as error:
         log(f"{error}: measured again")
         return []
-    return file.records if file.request == plain(request) else []
+    asked = dict(file.request)
+    there = asked.pop(CONTENT, None)
+    if asked != plain(request):
+        return []
+    if content is not None and there not in (None, plain(content)):
+        log(f"{path}: the data have changed since: measured again")
+        return []
+    return file.records
 
 
 def read_all(paths: Iterable[Path]) -> list[Record]:

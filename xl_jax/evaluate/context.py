@@ -91,10 +91,15 @@ class Context:
         """The options for a pair of languages, see `between`."""
         return between(self.options, source, target)
 
-    def finished(self, path: Path, request: Mapping[str, Any]) -> list[Record]:
+    def finished(
+        self,
+        path: Path,
+        request: Mapping[str, Any],
+        content: Mapping[str, Any] | None = None,
+    ) -> list[Record]:
         """See `record.finished`. Earlier versions called all that stands at step 0 untrained, what
         was imported or only started from another run too: such a file is none."""
-        found = record.finished(path, request, self.log)
+        found = record.finished(path, request, self.log, content)
         models = {r.model for r in found}
         if self.source.step == 0 and "untrained" in models and "trained" not in models:
             self.log(f"{path} calls the run's checkpoint untrained: measured again")

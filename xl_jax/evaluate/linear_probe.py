@@ -17,7 +17,7 @@ from xl_jax.analysis import linear_probe as linear
 from xl_jax.analysis import record
 from xl_jax.analysis.bootstrap import ratio_interval
 from xl_jax.analysis.curves import summaries
-from xl_jax.analysis.record import Record, RecordFile
+from xl_jax.analysis.record import CONTENT, Record, RecordFile
 from xl_jax.config.finetune import PROBE, Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate import hits
@@ -78,14 +78,16 @@ def linear_probe(
     steps = "steps-" if over_training else ""
     name = f"{steps}{PROBE}-{fingerprint({**request, 'step': 0})}.json"
     path = context.run.folder / "eval" / name
-    found = [] if again else context.finished(path, request)
+    views = run_views(context.run, tuning, context.source.params)
+    data = task_data.load(tuning, views, context.run.config.corpora, log)
+    content = {**data.content, "test": data.of_tests}
+    found = [] if again else context.finished(path, request, content)
     if not found:
-        views = run_views(context.run, tuning, context.source.params)
-        data = task_data.load(tuning, views, context.run.config.corpora, log)
         contexts = context.over_training() if over_training else [context]
         found = [r for one in contexts for r in _records(one, tuning, data)]
         found += summaries(found) if over_training else []
-        record.write(path, RecordFile(context.run.folder.name, PROBE, request, found))
+        asked = {**request, CONTENT: content}
+        record.write(path, RecordFile(context.run.folder.name, PROBE, asked, found))
     return found, path
 
 

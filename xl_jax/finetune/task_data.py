@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from xl_jax.config.finetune import Tuning
 from xl_jax.finetune.language_view import View
 from xl_jax.finetune.twin_data import TWIN, as_twin, copy_of
+from xl_jax.json_files import fingerprint
 from xl_jax.tasks import specs
 from xl_jax.tasks.registry import KINDS
 from xl_jax.tasks.rows import Rows
@@ -21,6 +23,11 @@ class Split(NamedTuple):
     items: list[Item]
     rows: Rows
 
+    @property
+    def content(self) -> str:
+        """A digest of the items: a file may change and keep its name."""
+        return fingerprint(self.items, 16)
+
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
@@ -30,6 +37,16 @@ class TaskData:
     train: Split
     dev: Split
     test: dict[str, Split]  # by language
+
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """Digests of what is learnt from."""
+        return {"train": self.train.content, "dev": self.dev.content}
+
+    @cached_property
+    def of_tests(self) -> dict[str, str]:
+        """Digests of the test sets, by language."""
+        return {language: test.content for language, test in self.test.items()}
 
 
 def load(

@@ -4,8 +4,9 @@ eval/TASK.json              records of every finished setting, and the results (
 eval/TASK/SETTING-DIGEST/   a setting: its scores, predictions and tuned parameters (see `results`)
 eval/TASK/metrics.jsonl     losses and development scores as they come
 
-No finished setting is trained again. Tuned parameters and development scores do not depend on which
-languages and test sets are scored.
+No finished setting is trained again, unless its data have changed: `content` in a result and in its
+scores. Tuned parameters and development scores do not depend on which languages and test sets are
+scored.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from typing import Any
 import jax
 
 from xl_jax.analysis.bootstrap import ratio_interval
+from xl_jax.analysis.record import CONTENT
 from xl_jax.config.finetune import Setting, Tuning
 from xl_jax.errors import InputError
 from xl_jax.file_names import file_name
@@ -135,14 +137,27 @@ class Transfer:
         result = self.store.read(self.folder_of(setting))
         if result is None:
             return False
-        scored = [_test(entry) for entry in result["scores"]]
-        if all(test in scored for test in self.tests.values()):
+        name, content = self.folder_of(setting).name, self.data.content
+        if result.get(CONTENT, content) != content:
+            self.log(f"{name}: the training or development data have changed: trained again")
+            return False
+        new = [x for x in self.tests if not self._is_scored(x, result)]
+        if not new:
             return True
+        known = [_test(entry) for entry in result["scores"]]
+        if changed := [x for x in new if self.tests[x] in known]:
+            self.log(f"{name}: the test data of {', '.join(changed)} have changed: scored again")
         tuned = self.tuned(setting) if result["kept"] else None
         if tuned is None:
             return False
         self._score(setting, tuned, result)
         return True
+
+    def _is_scored(self, language: str, result: Record) -> bool:
+        """On the test set of these items; scores of earlier versions do not tell the items."""
+        test, content = self.tests[language], self.data.of_tests[language]
+        scores = [entry for entry in result["scores"] if _test(entry) == test]
+        return any(entry.get(CONTENT, content) == content for entry in scores)
 
     def _train(self, settings: Sequence[Setting]) -> None:
         t = self.tuning
@@ -179,6 +194,7 @@ class Transfer:
             "dev": fit.best_score,
             "epoch": fit.best_epoch,
             "kept": self.tuning.keep,
+            CONTENT: self.data.content,
             "scores": [],
         }
         if self.tuning.keep:  # from here on only scoring is left to do
@@ -193,14 +209,16 @@ class Transfer:
         tracker.say(f"  dev {100 * fit.best_score:.1f} in epoch {fit.best_epoch}; {metric} {shown}")
 
     def _score(self, setting: Setting, tuned: Leaves, result: Record) -> None:
-        """Adds the scores of every test set that `result` does not have yet, and writes it and the
-        predictions."""
+        """Adds the scores of every test set that `result` does not have yet, in the place of those
+        of other items under the same name, and writes it and the predictions."""
         folder, views = self.folder_of(setting), self.views(setting.encoder)
         (folder / "predictions").mkdir(parents=True, exist_ok=True)
         for language, part in self.data.test.items():
-            test = self.tests[language]
-            if any(_test(entry) == test for entry in result["scores"]):
+            if self._is_scored(language, result):
                 continue
+            test, scores = self.tests[language], result["scores"]
+            places = [i for i, entry in enumerate(scores) if _test(entry) == test]
+            at = places[0] if places else len(scores)
             view = views[language]
             answers = self.tuner(setting.batch).answers(view.after(tuned), part.rows, view)
             values = self.task.scores(part.items, answers)
@@ -208,11 +226,12 @@ class Transfer:
             counts = self.task.counts(part.items, answers)
             intervals = {name: ratio_interval(x, seed=0) for name, x in counts.items()}
             entry = {**test, "n": len(part.items), "values": values, **beside}
-            another = any(x["target"] == language for x in result["scores"])
+            entry[CONTENT] = self.data.of_tests[language]
+            another = any(x["target"] == language for x in scores[:at])
             name = f"{language}-{fingerprint(test)}" if another else language
             path = folder / "predictions" / f"{file_name(name)}.{self.task.ending}"
             self.task.write(part.items, answers, path)
-            result["scores"].append({**entry, "intervals": intervals})
+            scores[at : at + 1] = [{**entry, "intervals": intervals}]
         self.store.write(folder, result)
 
     def _write_records(self) -> None:
