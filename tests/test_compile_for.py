@@ -26,6 +26,7 @@ THERE = {
     "h100-8": bool(CUDA or importlib.util.find_spec("jax_cuda13_plugin")),
 }
 SMALL = {
+    "vocab.mode": "joint",
     "mesh.data": 2,
     "mesh.fsdp": 4,
     "model.layers": 1,
