@@ -195,8 +195,8 @@ def summarise(
 ) -> dict[str, float]:
     """Means over all predicted tokens of several calls: sums first, one division last.
 
-    Norms of gradients and updates of each of `parts` are means over the steps that moved it; those
-    of parameters, `grad_norm` (of the whole gradient before clipping) and `lr` are the last step's.
+    Norms of each of `parts`, `grad_norm` (of the whole gradient before clipping) and `lr` are the
+    last step's; of gradients and updates only where that step moved the part.
     """
 
     def total(name: str) -> np.ndarray:
