@@ -238,8 +238,7 @@ def test_norms_by_part_of_the_tree() -> None:
     step = toy.compiled_step(model, 8)
     before = jax.device_get(init_state(model).params)
     state, metrics = step(init_state(model), toy.steps(model.config, 1, languages=[[0, 0]]))
-    names, moved = model.parts[0], metrics["moved"].tolist()
-    assert names == ["shared", "private/en", "private/fr"] and moved == [1, 1, 0]
+    assert model.parts[0] == ["shared", "private/en", "private/fr"]
 
     structure: Any = jax.tree.structure(before)
     masks = structure.flatten_up_to(model.mask)
@@ -258,7 +257,7 @@ def test_norms_by_part_of_the_tree() -> None:
         assert metrics["param_norms"][i] == pytest.approx(norm(language, new), rel=1e-5)
         assert metrics["update_norms"][i] == pytest.approx(norm(language, updates), rel=1e-4)
     grad_norms = np.asarray(metrics["grad_norms"], np.float64)
-    assert grad_norms[2] == 0
+    assert (grad_norms > 0).tolist() == [True, True, False]
     assert np.sqrt((grad_norms**2).sum()) == pytest.approx(float(metrics["grad_norm"]), rel=1e-5)
 
 
@@ -267,13 +266,14 @@ def test_norms_are_measured_at_the_steps_that_are_logged() -> None:
     found = []
     for every in (1, 2):
         model = toy.model(toy.config("sep_emb", log_every=every))
-        step, state, moved = toy.compiled_step(model, 8), init_state(model), []
+        step, state, norms = toy.compiled_step(model, 8), init_state(model), []
         for _ in range(2):
             state, metrics = step(state, toy.steps(model.config, 1))
-            moved.append(metrics["moved"].tolist())
-        found.append((moved, jax.device_get(state.params)))
+            norms.append([metrics[f"{x}_norms"].tolist() for x in ("grad", "update", "param")])
+        found.append((norms, jax.device_get(state.params)))
     (always, params), (second, same) = found
-    assert always == [[1, 1, 1], [1, 1, 1]] and second == [[0, 0, 0], [1, 1, 1]]
+    assert np.all(np.array(always) > 0)
+    assert second == [[[0, 0, 0]] * 3, always[1]]
     jax.tree.map(np.testing.assert_array_equal, same, params)
 
 

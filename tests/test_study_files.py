@@ -115,10 +115,11 @@ def test_the_figures_of_table_1_give_its_deltas() -> None:
 
 
 def test_expected_values_name_row_pair_and_source() -> None:
-    study = load_study("configs/table1.py:small_cpu,en-ru")
+    study = load_study("configs/table1.py:small_cpu,en-ru+en-zh")
     found = {(x.row, x.pair, x.task): x.value for x in study.expected}
     assert found["sep_l1_3", "en-ru", "ner"] == 0.237  # the paper's Sep L1-6
     assert found["default", "en-ru", "parsing"] == 0.566
+    assert ("default", "en-zh", "nli") in found and ("default", "en-zh", "ner") not in found
     tiny = {(x.row, x.task): x for x in load_study("configs/table1.py:tiny").expected}
     assert tiny["sep_l1_equal", "nli"].value == 0.6683
     assert tiny["sep_l1_equal", "nli"].source == "Conneau et al. 2020, Table 1, mean of 3 pairs"

@@ -9,9 +9,7 @@ A room is a folder of xl_jax/, or a module beside the folders. Its text is the f
 docstring. An arrow that follows from others is left out, and so are the modules that all rooms use.
 """
 
-import argparse
 import ast
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -174,16 +172,9 @@ def counts(package: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check, picture = parser.parse_args().check, draw(ROOT / "xl_jax")
     print(counts(ROOT / "xl_jax"))
-    if not check:
-        PICTURE.write_text(picture, encoding="utf-8")
-    elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture:
-        sys.exit(f"{PICTURE.relative_to(ROOT)} is not up to date: python tools/architecture.py")
+    command = "python tools/architecture.py"
+    svg.main(__doc__ or "", command, PICTURE, lambda: draw(ROOT / "xl_jax"))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ python tools/draw_masks.py             writes docs/masks.svg
 python tools/draw_masks.py --check     exit code 1 where that file is not up to date
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,17 +69,5 @@ def draw() -> str:
     return svg.document(width, height, shapes())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check, picture = parser.parse_args().check, draw()
-    if not check:
-        PICTURE.write_text(picture, encoding="utf-8")
-    elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture:
-        sys.exit(f"{PICTURE.relative_to(ROOT)} is not up to date: python tools/draw_masks.py")
-
-
 if __name__ == "__main__":
-    main()
+    svg.main(__doc__ or "", "python tools/draw_masks.py", PICTURE, draw)

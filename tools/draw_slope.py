@@ -4,8 +4,6 @@ python tools/draw_slope.py             writes docs/slope.svg from results/table1
 python tools/draw_slope.py --check     exit code 1 where that file is not up to date
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,7 @@ GROUPS = {  # row of the study -> its title
 }
 TAGS, OURS = "linear probe, %: en-twin", "linear probe, %: Δ"
 PAPER = "published, Δ: NER"
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#bbb"
+BLUE, ORANGE = "#0072b2", "#d55e00"
 LEFT, RIGHT, TOP, ROW = 250, 660, 92, 24  # of the axis; pixels
 LOW, HIGH = -60, 5  # ends of the axis; points
 
@@ -116,17 +114,5 @@ def mean(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.1f}{sd}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check, picture = parser.parse_args().check, draw()
-    if not check:
-        PICTURE.write_text(picture, encoding="utf-8")
-    elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture:
-        sys.exit(f"{PICTURE.relative_to(ROOT)} is not up to date: python tools/draw_slope.py")
-
-
 if __name__ == "__main__":
-    main()
+    svg.main(__doc__ or "", "python tools/draw_slope.py", PICTURE, draw)

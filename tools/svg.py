@@ -1,7 +1,29 @@
-"""The few shapes that the drawings of the documents are made of, as lines of SVG."""
+"""The drawings of the documents: their shapes, as lines of SVG, and their command."""
 
-from collections.abc import Iterable
+import argparse
+import sys
+from collections.abc import Callable, Iterable
 from html import escape
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(doc: str, command: str, picture: Path, draw: Callable[[], str]) -> None:
+    """The command of a drawing: writes it, or with --check exits with 1 where it is not up to date.
+
+    Args:
+      doc: what --help says.
+      command: that writes it, for the message.
+    """
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=doc, formatter_class=layout)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check, drawn = parser.parse_args().check, draw()
+    if not check:
+        picture.write_text(drawn, encoding="utf-8")
+    elif not picture.exists() or picture.read_text(encoding="utf-8") != drawn:
+        sys.exit(f"{picture.relative_to(ROOT)} is not up to date: {command}")
 
 
 def document(width: float, height: float, shapes: Iterable[str]) -> str:

@@ -128,9 +128,9 @@ def finished(
     except InputError as error:
         log(f"{error}: measured again")
         return []
-    asked = dict(file.request)
-    there = asked.pop(CONTENT, None)
-    if asked != plain(request):
+    earlier = dict(file.request)
+    there = earlier.pop(CONTENT, None)
+    if earlier != plain(request):
         return []
     if content is not None and there not in (None, plain(content)):
         log(f"{path}: the data have changed since: measured again")

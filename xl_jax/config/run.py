@@ -146,6 +146,10 @@ class Config(Section):
         every = range(self.checkpoint_every, self.steps + 1, self.checkpoint_every)
         return frozenset((*first, *every, self.steps))
 
+    def logs(self, step: Any) -> Any:
+        """Whether a line of metrics is written after so many steps; also of a traced number."""
+        return (step % self.log_every == 0) | (step == self.steps)
+
     def agree(self) -> None:
         known = self.languages
         require(len(set(known)) == len(known), "languages repeat themselves")

@@ -1,4 +1,4 @@
-"""--tune=FILE, --tune.FIELD=VALUE: the settings of fine-tuning, of the tasks that are asked for."""
+"""--tune=FILE, --tune.FIELD=VALUE: the settings of fine-tuning for the tasks of a command."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ TUNE_FILE = "configs/finetune_paper.py"
 
 
 def tune_flag(tasks: Callable[[], Sequence[str]]) -> ConfigFlag:
-    """A flag for commands that are asked for `tasks`."""
+    """The flag. `tasks`: gives those of the command, once its flags are parsed."""
 
     def task() -> str:
         """The one that has labels, "" for none; a linear probe's are tags if nothing else is said

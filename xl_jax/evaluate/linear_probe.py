@@ -86,8 +86,8 @@ def linear_probe(
         contexts = context.over_training() if over_training else [context]
         found = [r for one in contexts for r in _records(one, tuning, data)]
         found += summaries(found) if over_training else []
-        asked = {**request, CONTENT: content}
-        record.write(path, RecordFile(context.run.folder.name, PROBE, asked, found))
+        of_these = {**request, CONTENT: content}
+        record.write(path, RecordFile(context.run.folder.name, PROBE, of_these, found))
     return found, path
 
 

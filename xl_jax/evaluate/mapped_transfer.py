@@ -28,7 +28,7 @@ from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import init_state
 
 NEW_LAYERS = 4
-NOT_ASKED = ("source", "targets", "parallel", "steps_per_call", "keep")  # change no record here
+NOT_DECISIVE = ("source", "targets", "parallel", "steps_per_call", "keep")  # change no record here
 KINDS = {"own": "none", "mapped": "procrustes", "random": "random"}  # names of the target's views
 
 
@@ -80,7 +80,7 @@ def through_map(
 def file_of(
     context: Context, tuning: Tuning, pair: tuple[str, str], records: Sequence[Record]
 ) -> Path:
-    """eval/TASK-map-DIGEST.json; the digest is of all that was asked, so that another request has
+    """eval/TASK-map-DIGEST.json; the digest is of the whole request, so that another one has
     another file. Earlier versions named it after the maps alone: where such a file holds these
     records, it stays."""
     maps = maps_digest(context)
@@ -88,8 +88,8 @@ def file_of(
     there = record.finished(old, context.request, context.log)
     if there and _flat(there) == _flat(records):
         return old
-    asked = {k: x for k, x in to_dict(tuning).items() if k not in NOT_ASKED}
-    digest = fingerprint([maps, pair, context.layers, asked])
+    settings = {k: x for k, x in to_dict(tuning).items() if k not in NOT_DECISIVE}
+    digest = fingerprint([maps, pair, context.layers, settings])
     return old.with_name(f"{tuning.task}-map-{digest}.json")
 
 

@@ -155,13 +155,13 @@ def _complete(
     Args:
       vocabulary: to be used instead of learning one.
     """
-    asked, folder = request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
+    requested, folder = request(config, corpus.parent), corpus.with_name(f".{corpus.name}")
     marker = folder / integrity.REQUEST
     config = _pinned(config, corpus, marker)
     corpora = open_corpora({x: config.corpora[x] for x in config.languages})
     fetch(corpora, log)
     source = text_state.state(corpora)
-    inputs = {**asked, "source": source}
+    inputs = {**requested, "source": source}
     inputs["parts"] = {x: stages.parts_of(c) for x, c in corpora.items()}
     inputs["measured"] = {x: stages.measured_share(config, c) for x, c in corpora.items()}
     if not marker.exists() or read_json(marker)["inputs"] != plain(inputs):
@@ -174,10 +174,10 @@ def _complete(
         vocabulary = vocabularies.load(corpus.parent / GIVEN)
     if vocabulary is not None:
         vocabulary.save(folder)
-    work = Work(folder, read_json(marker)["created"], config, asked["seed"])
+    work = Work(folder, read_json(marker)["created"], config, requested["seed"])
     try:
         if not (folder / "header.json").exists():
-            _write(work, asked, log, run)
+            _write(work, requested, log, run)
     except InputError:  # there is nothing to go on with
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -201,7 +201,7 @@ def _pinned(config: Config, corpus: Path, marker: Path) -> Config:
     return replace(config, corpora={**config.corpora, **pinned(specs, states)})
 
 
-def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
+def _write(work: Work, requested: dict, log: Log, run: workers.Run) -> None:
     """Every stage; what a killed process finished is taken from its records."""
     o, folder = stages.opened(work), work.folder
     if work.config.clean.duplicates:
@@ -225,7 +225,7 @@ def _write(work: Work, asked: dict, log: Log, run: workers.Run) -> None:
     report = corpus_report.summarise(o, encoded, kept, counts)
     write_json(folder / "report.json", report)
     atomic_files.write(folder / "report.txt", corpus_report.text(report) + "\n")
-    write_json(folder / "header.json", _header(o, asked, encoded, kept, counts))
+    write_json(folder / "header.json", _header(o, requested, encoded, kept, counts))
 
 
 def _over_parts(
@@ -338,7 +338,7 @@ def _count(o: Opened, languages: Iterable[str]) -> Int[np.ndarray, "languages V"
 
 def _header(
     o: Opened,
-    asked: Mapping[str, Any],
+    requested: Mapping[str, Any],
     encoded: Records,
     kept: Mapping[str, Mapping[str, int]],
     counts: Int[np.ndarray, "languages V"],
@@ -355,7 +355,7 @@ def _header(
         }
         for i, (x, size) in enumerate(kept.items())
     }
-    return {**asked, "digest": o.vocabulary.digest, "languages": languages}
+    return {**requested, "digest": o.vocabulary.digest, "languages": languages}
 
 
 def _digest(digests: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def _train(
             done = step == config.steps
             stop = ctrl_c.stops(step // k)
 
-            if done or step % config.log_every == 0:
+            if config.logs(step):
                 values = summarise(config.languages, jax.device_get(since_log), run.model.parts[0])
                 values |= speed.since_last(len(since_log) * k)
                 tracker.record(step, values)
@@ -209,10 +209,12 @@ def summarise(
             values[f"loss/{language}"] = float(loss[i] / predicted[i])
     values |= {name: float(metrics[-1][name]) for name in ("grad_norm", "lr")}
     for i, part in enumerate(parts):
-        values[f"param_norm/{part}"] = float(metrics[-1]["param_norms"][i])
-        if moved := total("moved")[i]:
-            values[f"grad_norm/{part}"] = float(total("grad_norms")[i] / moved)
-            values[f"update_norm/{part}"] = float(total("update_norms")[i] / moved)
+        grad, update, param = (
+            float(metrics[-1][f"{x}_norms"][i]) for x in ("grad", "update", "param")
+        )
+        values[f"param_norm/{part}"] = param
+        if grad:
+            values |= {f"grad_norm/{part}": grad, f"update_norm/{part}": update}
     if "skipped" in metrics[-1]:
         values["skipped"] = float(sum(int(m["skipped"]) for m in metrics))
     return values

@@ -61,39 +61,39 @@ def read_flags(given: Sequence[str]) -> tuple[EvalFlags, Tuning]:
       InputError: an unknown flag, task or field of `--tune`, or flags that do not go together.
     """
     values = flags.FlagValues()
-    asked = EvalFlags(values)
-    tune = tune_flag(lambda: asked.task.value)
+    parsed = EvalFlags(values)
+    tune = tune_flag(lambda: parsed.task.value)
     cli.parse(["eval.py", *(x for x in given if not tune.take(x))], values)
     tune.load()
     tuning: Tuning = tune.value()
-    check_tasks(asked.task.value)
-    asked.check()
-    if asked.of_labels == PROBE and tuning.task not in LABELS:
+    check_tasks(parsed.task.value)
+    parsed.check()
+    if parsed.of_labels == PROBE and tuning.task not in LABELS:
         raise InputError(f"{PROBE}: labels of {' or '.join(LABELS)}, not of {tuning.task}")
-    return asked, tuning
+    return parsed, tuning
 
 
 def _check_evaluation(given: Sequence[str], config: Config) -> None:
     """Raises InputError: see `read_flags`; or a file that is missing."""
-    asked, tuning = read_flags(given)
-    options = asked.options(config.probe)
+    parsed, tuning = read_flags(given)
+    options = parsed.options(config.probe)
     for name in FILES:
         if (value := getattr(options, name)) != getattr(config.probe, name):
             for path in re.split("[;,]", value):
                 for one in _filled(path, config):
                     _check_there(f"--data.{name}={value}", one)
-    for spec in _specs(asked, tuning, config) if asked.of_labels else ():
+    for spec in _specs(parsed, tuning, config) if parsed.of_labels else ():
         _, files, path = spec.partition("files:")
         for one in _filled(path.partition("#")[0], config) if files else ():
             _check_there(spec, one)
 
 
-def _specs(asked: EvalFlags, tuning: Tuning, config: Config) -> Iterator[str]:
+def _specs(parsed: EvalFlags, tuning: Tuning, config: Config) -> Iterator[str]:
     """The data that are read, of the flags or else of the settings."""
-    yield asked.train.value or tuning.train
-    yield asked.dev.value or tuning.dev
-    if asked.test.value:
-        yield from asked.test.value
+    yield parsed.train.value or tuning.train
+    yield parsed.dev.value or tuning.dev
+    if parsed.test.value:
+        yield from parsed.test.value
     elif isinstance(tuning.test, str):
         yield tuning.test
     else:
