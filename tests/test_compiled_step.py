@@ -49,9 +49,14 @@ def test_remat_computes_layers_again_and_changes_no_gradient() -> None:
     )
 
 
-def test_cudnn_is_given_what_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("positions", ["learned", "rope"])
+def test_cudnn_is_given_what_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch, positions: str
+) -> None:
     """There is no GPU here: the same call computed by XLA, where the tokens are not padding."""
-    plain = dataclasses.replace(MODEL, dtype="bfloat16", attention_dropout=0.0)
+    plain = dataclasses.replace(
+        MODEL, dtype="bfloat16", attention_dropout=0.0, position_encoding=positions
+    )
     fused = dataclasses.replace(plain, attention="cudnn")
     asked = []
 

@@ -63,8 +63,9 @@ def encoder(tokens=TOKENS, real=REAL, **changes):
     return module, params, all_states(module, params, *inputs)
 
 
-def numpy_states(params, tokens, real, norm):
-    """The definition: all layers' states [L+1, B, T, D] in float64, one row and head at a time."""
+def numpy_states(params, tokens, real, norm, turn=lambda x_TxK: x_TxK):
+    """The definition: all layers' states [L+1, B, T, D] in float64, one row and head at a time.
+    `turn`: what is done to the queries and keys of a head."""
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
 
     def normed(x, at):
@@ -78,6 +79,7 @@ def numpy_states(params, tokens, real, norm):
                 x @ at[name]["kernel"][:, h] + at[name]["bias"][h]
                 for name in ("query", "key", "value")
             )
+            q, k = turn(q), turn(k)
             weights = np.exp(q @ k.T / np.sqrt(q.shape[-1])) * real_T
             weights /= weights.sum(-1, keepdims=True)
             total = total + weights @ v @ at["output"]["kernel"][h]
@@ -90,7 +92,9 @@ def numpy_states(params, tokens, real, norm):
 
     rows = []
     for row, real_T in zip(tokens, real, strict=True):
-        x = p["embed"]["token"][row] + p["embed"]["position"][: len(row)]
+        x = p["embed"]["token"][row]
+        if "position" in p["embed"]:
+            x = x + p["embed"]["position"][: len(row)]
         if norm == "post":
             x = normed(x, p["embed"]["norm"])
         states = [x]

@@ -25,6 +25,17 @@ class Model(Section, where="model."):
     width: int = option(768, integer(1, WIDEST), "width of the states")
     ffn: int = option(3072, integer(1, WIDEST), "width of the feed-forward layer")
     positions: int = option(512, integer(4, WIDEST), "tokens of the longest row")
+    position_encoding: str = option(
+        "learned",
+        choice("learned", "rope", "none"),
+        "learned: a table that is added to the tokens (XLM, BERT); rope: queries and keys are "
+        "rotated (ModernBERT), no parameters; none: the model sees no order",
+    )
+    rope_base: float = option(
+        10_000.0,
+        number("(1, inf)"),
+        "rope: pair i of a head of width K turns by base^(-2i/K) a token",
+    )
     norm: str = option(
         "post", choice("post", "pre"), "LayerNorm after (XLM, BERT) or before a sublayer"
     )
@@ -76,6 +87,11 @@ class Model(Section, where="model."):
         require(
             self.width % self.heads == 0,
             f"model.heads = {self.heads} does not divide model.width = {self.width}",
+        )
+        require(
+            self.position_encoding != "rope" or (self.width // self.heads) % 2 == 0,
+            f"model.position_encoding = 'rope' turns pairs: model.width / model.heads = "
+            f"{self.width} / {self.heads} must be even",
         )
         if self.attention == "cudnn":
             require(

@@ -182,6 +182,8 @@ def choose(model: Model, name: str = "") -> Format:
 
 def misfit(model: Model, target: Format) -> str:
     """Why `target` does not hold the model, "" if it does."""
+    if model.position_encoding != "learned":
+        return f"its positions are learned, the model's are {model.position_encoding!r}"
     if model.norm != target.norm:
         return f"it is {target.norm}-norm, the model is {model.norm}-norm"
     if target.name != "xlm":

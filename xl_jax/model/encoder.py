@@ -6,7 +6,7 @@ transposing copies in the backward pass (up to a quarter of a step).
 
 Parameters, layer numbers as in the paper:
 
-    embed/token [V, D]   embed/position [P, D]   embed/norm/{scale,bias}   (embed/language [1, D])
+    embed/token [V, D]   (embed/position [P, D])   embed/norm/{scale,bias}   (embed/language [1, D])
     layer_i/attention/{query,key,value,output}   layer_i/attention_norm
     layer_i/ffn/{up,down}                        layer_i/ffn_norm
     final_norm (pre-norm models only)
@@ -24,6 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from xl_jax.config import Model
 from xl_jax.model import by_platform
 from xl_jax.model.custom_vjp import layer_norm, linear
+from xl_jax.model.rotary import rotate
 
 Initializer = jax.nn.initializers.Initializer
 
@@ -97,6 +98,8 @@ class Attention(nn.Module):
 
         output = Linear((H, K), (c.width,), c, name="output")
         q_BxTxHxK, k_BxTxHxK, v_BxTxHxK = project("query"), project("key"), project("value")
+        if c.position_encoding == "rope":
+            q_BxTxHxK, k_BxTxHxK = (rotate(x, c.rope_base) for x in (q_BxTxHxK, k_BxTxHxK))
         if c.attention == "cudnn":  # it takes lengths, so padding has to come last
             # At least 1: nothing says that the kernel's gradient is finite where there is no key.
             length_B = jnp.maximum(attention_mask_BxT.sum(1, dtype=jnp.int32), 1)
@@ -167,7 +170,7 @@ class Layer(nn.Module):
 
 
 class Embed(nn.Module):
-    """Token + learned position (+ language) embeddings; LayerNorm (post-norm models); dropout."""
+    """Token (+ learned position) (+ language) embeddings; LayerNorm (post-norm models); dropout."""
 
     config: Model
     vocab_size: int
@@ -176,9 +179,10 @@ class Embed(nn.Module):
         c = self.config
         xlm = c.width**-0.5
         self.token = self.param("token", _normal(c.init_token or xlm), (self.vocab_size, c.width))
-        self.position = self.param(
-            "position", _normal(c.init_position or xlm), (c.positions, c.width)
-        )
+        if c.position_encoding == "learned":
+            self.position = self.param(
+                "position", _normal(c.init_position or xlm), (c.positions, c.width)
+            )
         if c.language_embedding:  # [1, D] a view; the mask makes it private
             self.language = self.param("language", _normal(c.init_token or xlm), (1, c.width))
         if c.norm == "post":
@@ -186,8 +190,9 @@ class Embed(nn.Module):
         self.dropout = Dropout(c.dropout)
 
     def __call__(self, tokens_BxT: jax.Array, train: bool) -> jax.Array:
-        T = tokens_BxT.shape[1]
-        x_BxTxD = self.token[tokens_BxT] + self.position[None, :T]
+        x_BxTxD = self.token[tokens_BxT]
+        if self.config.position_encoding == "learned":
+            x_BxTxD = x_BxTxD + self.position[None, : tokens_BxT.shape[1]]
         if self.config.language_embedding:
             x_BxTxD = x_BxTxD + self.language[None]
         if self.config.norm == "post":

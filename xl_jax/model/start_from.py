@@ -17,7 +17,10 @@ from xl_jax.model.sharing import Params
 from xl_jax.rules import leaf_paths
 
 BY_PIECE = ("embed/token", "mlm/bias")  # leaves with a row a piece
-SAME = ("heads", "norm", "norm_eps", "activation")  # of a model: what no shape tells
+SAME = (  # of a model: what no shape tells
+    *("heads", "norm", "norm_eps", "activation"),
+    *("position_encoding", "rope_base"),
+)
 Plan = dict[str, list[int | None]]  # path -> for each variant here, which one there, if any
 
 

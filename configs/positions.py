@@ -1,0 +1,46 @@
+"""Table 1's rows where there are no learned positions to separate: learned, rotary, none.
+
+    python tools/run_study.py --config=configs/positions.py
+    python tools/run_study.py --config=configs/positions.py --dry_run    what it costs here
+
+Private positions are fatal at this size (configs/frame.py), and Sep Emb has them. A model with
+rotary positions has nothing there to separate: its Sep Emb is the token table and the output bias.
+Without positions a model sees sets of tokens. English docstrings and a twin, 4 layers; 3 to 4
+minutes of a core a run, 72 runs. Rows with learned positions that table1.py:tiny or frame.py has
+need not be trained again: --adopt=studies/table1-tiny .
+
+Expected: no published figure. If learned positions are why Sep Emb fails here with different
+starts, Sep Emb is near Default under `rope`. Dufter and Schuetze 2020 found that a small model
+without shared positions is hardly multilingual; rotary positions are always shared.
+"""
+
+from xl_jax.studies.study import Study
+
+BASE = ["--config.model.layers=4", "--config.steps=8000"]
+EQUAL = "--config.private_init=equal"
+ROWS = {
+    "default": ["--config.corpora.twin=twin:en#shift=0.7", "--config.sharing=all_shared"],
+    "no_anchors": ["--config.sharing=all_shared"],
+    "sep_emb_equal": ["--config.sharing=sep_emb", EQUAL],
+    "sep_emb_different": ["--config.sharing=sep_emb"],
+    "sep_l1_equal": ["--config.sharing=sep_l1", EQUAL],
+    "sep_l1_different": ["--config.sharing=sep_l1"],
+    "sep_emb_l1_equal": ["--config.sharing=sep_emb_l1", EQUAL],
+    "sep_emb_l1_different": ["--config.sharing=sep_emb_l1"],
+}
+ENCODINGS = {
+    encoding: [*BASE, f"--config.model.position_encoding={encoding}"]
+    for encoding in ("learned", "rope", "none")
+}
+
+STUDY = Study(
+    title="Table 1 without learned positions",
+    config="configs/tiny.py",
+    rows={
+        f"{row}_{encoding}": [*base, *flags]
+        for encoding, base in ENCODINGS.items()
+        for row, flags in ROWS.items()
+    },
+    seeds=(0, 1, 2),
+    reference="default_learned",
+)
