@@ -9,7 +9,8 @@ tokens in common nothing is left that ties the languages.
 
 Expected: with tokens in common, an inverted order costs little; without any, it is fatal
 (Deshpande et al. 2022, section 4: transliteration and inversion alone cost XNLI 2 and 3 points,
-together 19; Dufter and Schuetze 2020, table 1: inverted order without a common token .01).
+together 19; Dufter and Schuetze 2020, table 1: inverted order without a common token .01). Ours,
+three seeds: docs/studies/anchors_order.md; there any other order is fatal.
 """
 
 from xl_jax.studies.study import Study

@@ -9,8 +9,9 @@ with positions (Sep Emb), equal, different, and degrees between. English docstri
 layers; 3 to 4 minutes of a core a run, 42 runs. Rows that table1.py:tiny has too need not be
 trained again: --adopt=studies/table1-tiny .
 
-Expected: no published figure. A lead of one seed: equal starts, tokens in common, or shared
-positions each keep the languages together; with none of them nothing is left.
+Expected: no published figure. Ours, three seeds: docs/studies/frame.md. Equal starts or tokens in
+common each keep the languages together above a private layer 1; shared positions do above private
+tokens; with nothing nothing is left.
 """
 
 from xl_jax.studies.study import Study
