@@ -33,7 +33,7 @@ class Model(Section, where="model."):
     )
     rope_base: float = option(
         10_000.0,
-        number("(1, inf)"),
+        number("(1, 1e9]"),
         "rope: pair i of a head of width K turns by base^(-2i/K) a token",
     )
     norm: str = option(
