@@ -3,15 +3,17 @@
     python tools/run_study.py --config=configs/positions.py
     python tools/run_study.py --config=configs/positions.py --dry_run    what it costs here
 
-Private positions are fatal at this size (configs/frame.py), and Sep Emb has them. A model with
-rotary positions has nothing there to separate: its Sep Emb is the token table and the output bias.
-Without positions a model sees sets of tokens. English docstrings and a twin, 4 layers; 3 to 4
-minutes of a core a run, 72 runs. Rows with learned positions that table1.py:tiny or frame.py has
+Private tokens align where learned positions are shared; where these are private too (Sep Emb) and
+starts differ, they seldom do (docs/studies/frame.md). A model with rotary positions, or none, has
+no positions to separate: its Sep Emb is the token table and the output bias. Without positions the
+order of tokens does not count. English docstrings and a twin, 4 layers, 72 runs of about 4 minutes
+of a core. Rows with learned positions that table1.py:tiny or frame.py has
 need not be trained again: --adopt=studies/table1-tiny .
 
-Expected: no published figure. If learned positions are why Sep Emb fails here with different
-starts, Sep Emb is near Default under `rope`. Dufter and Schuetze 2020 found that a small model
-without shared positions is hardly multilingual; rotary positions are always shared.
+Expected: no published figure. If private positions were what breaks Sep Emb with different starts,
+it would be near Default under `rope`. A lead of two seeds says no: retrieval stays near chance, so
+shared learned positions are a tie, and rotary ones, which all languages share, are not. Dufter and
+Schuetze 2020 found that a small model without shared learned positions is hardly multilingual.
 """
 
 from xl_jax.studies.study import Study

@@ -72,24 +72,29 @@ def test_presets_separate_what_there_is(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("field", "given", "rule"),
     [
-        ({"sharing": "sep_positions"}, "sharing = 'sep_positions' names learned positions, and "),
-        ({"sharing": "sep_tokens_positions_l1"}, "sharing = 'sep_tokens_positions_l1' names "),
-        (
-            {"sharing": (("embed/pos.*", "private"), (".*", "shared"))},
-            "sharing: 'embed/pos.*' names ",
-        ),
-        ({"private_init": (("embed/position", "equal"), (".*", 0.5))}, "private_init: 'embed/posi"),
-        ({"start_rules": (("embed/position", "new"), (".*", "start"))}, "start_rules: 'embed/posi"),
+        ("sharing", "sep_positions", "embed/position"),
+        ("sharing", "sep_tokens_positions_l1", "embed/position"),
+        ("sharing", (("embed/pos.*", "private"), (".*", "shared")), "embed/pos.*"),
+        ("private_init", (("embed/position", "equal"), (".*", 0.5)), "embed/position"),
+        ("start_rules", (("embed/position", "new"), (".*", "start")), "embed/position"),
+        ("freeze", (("embed/position", "frozen"), (".*", "trained")), "embed/position"),
     ],
 )
-def test_rules_about_learned_positions_need_them(fields: dict, message: str) -> None:
-    toy.model(toy.config(**fields))
+def test_rules_about_learned_positions_need_them(field: str, given: object, rule: str) -> None:
+    toy.model(toy.config(**{field: given}))
     with pytest.raises(InputError) as error:
-        without("rope", **fields)
-    assert str(error.value).startswith(message)
-    assert str(error.value).endswith("model.position_encoding = 'rope' has none")
+        checked(without("rope", **{field: given}))
+    assert str(error.value) == (
+        f"{field}: rule {rule!r} matches no parameter: model.position_encoding = 'rope' has no "
+        "learned positions"
+    )
+
+
+def checked(model: SharedModel) -> None:
+    """Every field of rules, as a command resolves them before it starts."""
+    _ = model.mask, model.init_degrees, model.start_values, model.frozen
 
 
 def test_an_odd_head_cannot_turn() -> None:

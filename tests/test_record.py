@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,19 @@ def test_the_numbers_of_a_table_are_kept_with_what_stands_beside_them(tmp_path):
         {"row": "default", "metric": "F1", "value": 71.5, "sd": 0.5, "low": 70.0, "high": 73.0},
         {"row": "sep", "metric": "seeds", "value": 1.0},
         {"row": "sep", "metric": "F1", "value": 60.0},
+    ]
+
+
+def test_several_tables_of_a_report_are_one_file(tmp_path, monkeypatch):
+    names = [str(tmp_path / x) for x in ("a.csv", "b.csv", "x.json")]
+    Path(names[0]).write_text("row,F1\nsep,60\n")
+    Path(names[1]).write_text("row,chance\nsep,5\n")
+    call = ["keep.py", "--table", *names[:2], "--command=x", f"--out={names[2]}"]
+    monkeypatch.setattr("sys.argv", call)
+    keep.main()
+    assert record.read(Path(names[2]))["records"] == [
+        {"row": "sep", "metric": "F1", "value": 60.0},
+        {"row": "sep", "metric": "chance", "value": 5.0},
     ]
 
 

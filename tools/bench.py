@@ -32,6 +32,7 @@ from tools.benchmarks.analysis import analysis
 from tools.benchmarks.compiling import compiling
 from tools.benchmarks.finetune import finetune
 from tools.benchmarks.input import input_pipeline
+from tools.benchmarks.pod import pod
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.step import languages, masks, step
 from tools.benchmarks.torch_step import Shape
@@ -44,6 +45,7 @@ COMMANDS = {
     "languages": languages,
     "compile": compiling,
     "input": input_pipeline,
+    "pod": pod,
     "prepare": prepare_text,
     "finetune": finetune,
     "analysis": analysis,

@@ -1,10 +1,10 @@
-"""Keep what was measured of a run, or a table of a study's report, as a file of results/.
+"""Keep what was measured of a run, or tables of a study's report, as a file of results/.
 
     python tools/keep.py --workdir=runs/tiny --command='python train.py' --out=results/main_job.json
-    python tools/keep.py --table=studies/x/report/tables/table1.csv \\
+    python tools/keep.py --table studies/x/report/tables/{table1,masks_1}.csv \\
       --command='python tools/run_study.py --config=configs/x.py' --out=results/x.json
 
-The records of every evaluation in the run directory, or a record a number of the table, with the
+The records of every evaluation in the run directory, or a record a number of the tables, with the
 command, the commit and this machine. To be called where and with what the run was made.
 """
 
@@ -72,12 +72,12 @@ def main() -> None:
     parser = cli.ArgumentParser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--workdir", type=Path, help="the run directory")
-    source.add_argument("--table", type=Path, help="a table of a report, as CSV")
+    source.add_argument("--table", type=Path, nargs="+", help="tables of a report, as CSV")
     parser.add_argument("--command", required=True, help="the command that made it")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     args = parser.parse_args()
     measurement = record.about([]) | {"command": args.command}
-    found = of_table(args.table) if args.table else records(args.workdir)
+    found = sum(map(of_table, args.table), []) if args.table else records(args.workdir)
     record.write(args.out, measurement, found)
 
 

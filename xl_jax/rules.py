@@ -9,7 +9,7 @@ left to do.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -18,6 +18,7 @@ from xl_jax.errors import InputError, near
 
 Rule: TypeAlias = tuple[str, Any]
 Rules: TypeAlias = Sequence[Rule]
+Absent: TypeAlias = Mapping[str, str]  # path of a leaf that the config leaves out -> why
 
 
 def leaf_paths(tree: Any) -> list[str]:
@@ -26,8 +27,14 @@ def leaf_paths(tree: Any) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
 
 
-def assign(rules: Rules, paths: Sequence[str], what: str = "rules") -> list[Any]:
-    """The value that `rules` give each of `paths`; `what` names the rules in errors.
+def assign(
+    rules: Rules, paths: Sequence[str], what: str = "rules", absent: Absent | None = None
+) -> list[Any]:
+    """The value that `rules` give each of `paths`.
+
+    Args:
+      what: the name of the rules in errors.
+      absent: told where a rule is about such leaves alone.
 
     Raises:
       InputError: a path without a rule, or a rule without a path (see the module's docstring).
@@ -39,6 +46,9 @@ def assign(rules: Rules, paths: Sequence[str], what: str = "rules") -> list[Any]
     winning = {hits[0] for hits in matches if hits}
     for i, (pattern, _) in enumerate(rules):
         if i not in matched:
+            why = [x for path, x in (absent or {}).items() if compiled[i].fullmatch(path)]
+            if why:
+                raise InputError(f"{what}: rule {pattern!r} matches no parameter: {why[0]}")
             close = near(pattern, _addresses(paths)) or list(paths[:3])
             raise InputError(
                 f"{what}: rule {pattern!r} matches no parameter; near names: {', '.join(close)}"
@@ -56,9 +66,10 @@ def assign(rules: Rules, paths: Sequence[str], what: str = "rules") -> list[Any]
     return [rules[hits[0]][1] for hits in matches]
 
 
-def apply_rules(rules: Rules, tree: Any, what: str = "rules") -> Any:
-    """`tree` with every leaf replaced by the value of its first matching rule."""
-    return jax.tree.unflatten(jax.tree.structure(tree), assign(rules, leaf_paths(tree), what))
+def apply_rules(rules: Rules, tree: Any, what: str = "rules", absent: Absent | None = None) -> Any:
+    """`tree` with every leaf replaced by the value of its first matching rule, see `assign`."""
+    values = assign(rules, leaf_paths(tree), what, absent)
+    return jax.tree.unflatten(jax.tree.structure(tree), values)
 
 
 def _compile(pattern: str, what: str) -> re.Pattern[str]:

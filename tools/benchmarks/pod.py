@@ -1,6 +1,6 @@
 """What each host of a pod does for its input, without the pod: 10^9 windows of 100 languages.
 
-    python -m tools.benchmarks.pod --json=results/pod_input.json
+    python tools/bench.py pod --json=results/pod_input.json
 
 64 hosts of 4 chips: slots over 64, the rows of a slot over a host's 4. The text is holes in sparse
 files, so that the index, the order of the windows and reading are as with text, and no disk is
@@ -10,7 +10,6 @@ do not count), seconds to start, of a step, and of the first step after a resump
 
 import argparse
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tools.benchmarks import record
+from tools.benchmarks.torch_step import Shape
 from xl_jax.batches.sampler import Batches
 from xl_jax.batches.windows import Stream
 from xl_jax.config import Batch
@@ -77,18 +77,11 @@ def of_text(folder: Path, languages: int, windows: int) -> list[record.Record]:
     return [{"case": case, "metric": name, "value": value} for name, value in values.items()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="where to write the measurement")
-    arguments = parser.parse_args()
-    about = record.about(["python", "-m", "tools.benchmarks.pod", *sys.argv[1:]])
+def pod(args: argparse.Namespace, _: Shape) -> list[record.Record]:
+    """Each case in a process of its own, so that memory is its own."""
     cases = ((2, 10**6), (100, 10**6), (100, 10**9))
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         found = sum(pool.starmap(measure, cases, chunksize=1), [])
-    print(*found, sep="\n")
-    if arguments.json:
-        record.write(arguments.json, about, found)
-
-
-if __name__ == "__main__":
-    main()
+    for one in found:
+        print(f"{one['case']}: {one['metric']}: {one['value']:.1f}")
+    return found

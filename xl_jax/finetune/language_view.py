@@ -88,6 +88,6 @@ def trainable(run: Run, tuning: Tuning, params: sharing.Params) -> list[str]:
     Raises:
       InputError: an unknown kind of freezing, or rules that do not fit.
     """
-    free = flatten(sharing.trainable(params, run.model.mask, tuning.freeze))
+    free = flatten(sharing.trainable(params, run.model.mask, tuning.freeze, run.model.absent))
     mask, source = flatten(run.model.mask), run.language(tuning.source)
     return [p for p, x in free.items() if x[mask[p][source]] and not p.startswith("mlm/")]

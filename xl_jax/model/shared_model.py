@@ -1,7 +1,6 @@
 """A run's model: the plain module, and the mask that says how languages share its parameters."""
 
 import itertools
-import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -16,11 +15,9 @@ from xl_jax.model import sharing
 from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
-from xl_jax.rules import Rules, apply_rules, leaf_paths
+from xl_jax.rules import Absent, apply_rules
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
-
-POSITION = "embed/position"  # the leaf of learned positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +39,22 @@ class SharedModel:
         """Shapes of one language's parameters."""
         return _template(self.module)
 
+    @property
+    def absent(self) -> Absent:
+        """Leaves that the config leaves out, and why, for rules that name them."""
+        encoding = self.config.model.position_encoding
+        if encoding == "learned":
+            return {}
+        why = f"model.position_encoding = {encoding!r} has no learned positions"
+        return {"embed/position": why}
+
     @cached_property
     def mask(self) -> sharing.Mask:
         c = self.config
         rules = sharing.preset(c.sharing) if isinstance(c.sharing, str) else c.sharing
-        self._check_names("sharing", rules)
         if c.model.language_embedding:
             rules = (("embed/language", "private"), *rules)
-        mask = sharing.make_mask(rules, self.template, c.languages)
+        mask = sharing.make_mask(rules, self.template, c.languages, self.absent)
         if c.vocab.mode == "local" and len(c.languages) > 1:
             for path in ("embed/token", "mlm/bias"):
                 top, leaf = path.split("/")
@@ -72,7 +77,7 @@ class SharedModel:
     @cached_property
     def frozen(self) -> Any:
         """Which leaves training leaves as they are (`Config.freeze`): a bool a leaf."""
-        trainable = sharing.trainable(self.shapes, self.mask, self.config.freeze)
+        trainable = sharing.trainable(self.shapes, self.mask, self.config.freeze, self.absent)
         return jax.tree.map(lambda x: not x.any(), trainable)
 
     @property
@@ -90,32 +95,15 @@ class SharedModel:
         degrees = {"equal": 0.0, "different": 1.0}
         given = self.config.private_init
         rules = ((".*", given),) if isinstance(given, str) else given
-        self._check_names("private_init", rules)
         resolved = [(pattern, degrees.get(value, value)) for pattern, value in rules]
-        return apply_rules(resolved, self.template, what="private_init")
+        return apply_rules(resolved, self.template, "private_init", self.absent)
 
     @cached_property
     def start_values(self) -> Any:
         """Of each leaf "start", "new" or a language: `config.start_rules`."""
         given = self.config.start_rules
         rules = ((".*", given),) if isinstance(given, str) else given
-        self._check_names("start_rules", rules)
-        return apply_rules(rules, self.template, what="start_rules")
-
-    def _check_names(self, field: str, rules: Rules) -> None:
-        """Raises InputError: a rule of `config.field` is about learned positions alone, and the
-        model has none."""
-        if (encoding := self.config.model.position_encoding) == "learned":
-            return
-        paths = leaf_paths(self.template)
-        for pattern, _ in rules:
-            if re.fullmatch(pattern, POSITION) and not any(re.fullmatch(pattern, x) for x in paths):
-                given = getattr(self.config, field)
-                shown = f" = {given!r}" if isinstance(given, str) else f": {pattern!r}"
-                raise InputError(
-                    f"{field}{shown} names learned positions, and model.position_encoding = "
-                    f"{encoding!r} has none"
-                )
+        return apply_rules(rules, self.template, "start_rules", self.absent)
 
     @property
     def equal_rows(self) -> str:

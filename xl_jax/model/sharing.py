@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xl_jax.errors import InputError, unknown
-from xl_jax.rules import Rules, apply_rules, leaf_paths
+from xl_jax.rules import Absent, Rules, apply_rules, leaf_paths
 
 Variants: TypeAlias = tuple[int, ...]  # variant used by each language; 0 first, no gaps
 Mask: TypeAlias = Any  # the template's structure with a `Variants` at each leaf
@@ -74,7 +74,9 @@ def preset(name: str) -> Rules:
     return (*rules, (".*", "shared"))
 
 
-def make_mask(rules: str | Rules, template: Params, languages: Sequence[str]) -> Mask:
+def make_mask(
+    rules: str | Rules, template: Params, languages: Sequence[str], absent: Absent | None = None
+) -> Mask:
     """The mask that `rules` give `template`'s leaves.
 
     Args:
@@ -82,6 +84,7 @@ def make_mask(rules: str | Rules, template: Params, languages: Sequence[str]) ->
         explicit groups such as (("en", "fr"), ("zh",)), one variant per group in that order.
       template: any tree of one language's structure (arrays, shapes, or the paths alone).
       languages: names, in the order of the mask's tuples.
+      absent: see `rules.assign`.
 
     Raises:
       InputError: see `rules.assign`; a group that names an unknown language, or misses or repeats
@@ -89,7 +92,7 @@ def make_mask(rules: str | Rules, template: Params, languages: Sequence[str]) ->
     """
     pairs = preset(rules) if isinstance(rules, str) else rules
     resolved = [(pattern, _variants(value, pattern, languages)) for pattern, value in pairs]
-    return apply_rules(resolved, template, what="sharing")
+    return apply_rules(resolved, template, "sharing", absent)
 
 
 def _variants(value: Any, pattern: str, languages: Sequence[str]) -> Variants:
@@ -171,18 +174,18 @@ def presence(params: Params, mask: Mask, present: jax.Array) -> Any:
     return jax.tree.map(any_user, params, mask)
 
 
-def trainable(params: Params, mask: Mask, freeze: str | Rules) -> Any:
+def trainable(params: Params, mask: Mask, freeze: str | Rules, absent: Absent | None = None) -> Any:
     """Which variants fine-tuning may move: bool[V] per leaf, NumPy.
 
     `freeze` is "none", "all", "private" (leaves that not all languages share stay as they are: the
     paper's fine-tuning, section 4.3), "up_to:n" (embeddings and layers 1..n), a preset's name
     ("sep_emb_l1": what that preset makes private, whatever this run's own mask; so models of
     several masks can be tuned with the same leaves frozen), or ordered rules with values "frozen" /
-    "trained".
+    "trained". `absent`: see `rules.assign`.
     """
     if isinstance(freeze, str) and freeze == "private":
         return jax.tree.map(lambda x, v: np.full(x.shape[0], max(v) == 0), params, mask)
-    values = apply_rules(_freeze_rules(freeze), params, what="freeze")
+    values = apply_rules(_freeze_rules(freeze), params, "freeze", absent)
     return jax.tree.map(lambda x, value: np.full(x.shape[0], value == "trained"), params, values)
 
 
