@@ -105,9 +105,10 @@ class Processes:
                 for future in as_completed(futures):
                     _result(future, label)
                     bar.update()
-            finally:
+            except Exception:  # told to stop, the pool ends them itself, and takes no cancelled one
                 for future in futures:
                     future.cancel()
+                raise
 
     def _number(self, pieces: int) -> int:
         return min(self._most, pieces) if self._most else min(cores(), pieces // PIECES_A_PROCESS)
