@@ -16,7 +16,7 @@ from xl_jax.model.shared_model import SharedModel
 from xl_jax.studies.study import load_study
 
 STUDIES = [  # their rows are resolved by test_study_files.py
-    *("anchors_order.py", "dufter.py", "frame.py", "monolingual.py"),
+    *("anchors_order.py", "dufter.py", "family.py", "frame.py", "monolingual.py"),
     *("plateau.py", "positions.py"),
     *("table1.py", "three_way.py"),
 ]

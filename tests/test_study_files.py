@@ -31,6 +31,8 @@ FILES = {  # file -> rows, pairs
     "plateau.py": (2, 1),
     "frame.py": (14, 1),
     "positions.py": (24, 1),
+    "family.py": (6, 1),
+    "family.py:real": (4, 1),
     "three_way.py:tiny": (5, 1),
     "three_way.py:small_cpu": (5, 1),
     "compare_tiny.py": (7, 1),
@@ -64,6 +66,7 @@ def test_every_row_makes_runs_of_its_own_with_a_mask_that_fits(name: str) -> Non
         ("dufter.py:large", "unknown size"),
         ("monolingual.py:large", "unknown size"),
         ("three_way.py:large", "unknown size"),
+        ("family.py:large", "unknown size"),
     ],
 )
 def test_wrong_arguments(name: str, message: str) -> None:
