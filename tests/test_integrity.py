@@ -140,6 +140,17 @@ def test_a_damaged_note_of_the_text_is_told_and_stops_nothing(
     assert "source.json is damaged" in line and "cannot be told" in line
 
 
+def test_a_note_of_the_text_without_a_digest_is_of_an_earlier_version(
+    tmp_path: Path, specs: dict[str, str]
+) -> None:
+    note = make(tmp_path, specs).folder / "source.json"
+    write_json(note, read_json(note)["text"])
+    assert again(tmp_path, specs)[1] == []
+    write_text(tmp_path / "a.txt", 300, 1)
+    (line,) = again(tmp_path, specs)[1]
+    assert "the text of a has changed" in line
+
+
 def test_what_cannot_be_made_again_is_said_in_one_line(
     tmp_path: Path, specs: dict[str, str]
 ) -> None:

@@ -21,12 +21,14 @@ def write(path: Path, found: Mapping[str, State]) -> None:
 
 
 def read(path: Path) -> dict[str, State]:
-    """What was kept.
+    """What was kept; an earlier version kept it without a digest.
 
     Raises:
       InputError: it is damaged.
     """
     found = read_json(path)
+    if isinstance(found, dict) and all(isinstance(x, dict) for x in found.values()):
+        return found
     text = found.get("text") if isinstance(found, dict) else None
     if not isinstance(text, dict) or fingerprint(text, 64) != found.get("digest"):
         raise InputError(f"{path} is damaged")
