@@ -28,7 +28,10 @@ SPECIALS = {  # pad, unk, first, last, mask, where the folder does not say
     "xlm": ("<pad>", "<unk>", "<s>", "</s>", "<special1>"),
 }
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
+    *("vocab.json", "merges.txt"),
+)
 IMPORTED = "imported"  # folder of a run: by language, what `keep` wrote
 LIST = "tensors.json"
 SUMMED = ("embed/position", "embed/language")  # leaves that are not one tensor
@@ -77,11 +80,19 @@ class Imported:
     @cached_property
     def tokenizer(self) -> bytes:
         """What `given.keep` makes of the tokenizer."""
-        return given.keep(self._tokenizer_json, self._specials)
+        return given.keep(self._tokenizer_json, self._specials, self._cut_by(""))
+
+    def tokenizer_of(self, language: str) -> bytes:
+        """The same as it reads a language: XLM's own one cuts words by the language's rules."""
+        if not self._of_xlm:
+            return self.tokenizer
+        return given.keep(self._tokenizer_json, self._specials, self._cut_by(language))
 
     @cached_property
     def windows(self) -> str:
         """`Data.windows`: stream where the token that opens a row is the one that closes it."""
+        if self._of_xlm:  # whose tokenizer has the same cls_token and sep_token, and opens with <s>
+            return "line"
         return "stream" if self._role("cls_token") == self._role("sep_token") else "line"
 
     @cached_property
@@ -257,11 +268,27 @@ class Imported:
             names[2] = self._role("bos_token")
         return names
 
+    def _cut_by(self, language: str) -> dict[str, Any]:
+        """`given.keep`'s `xlm`; empty where the tokenizer is another one."""
+        if not self._of_xlm:
+            return {}
+        plain = self._roles.get("do_lowercase_and_remove_accent", True)
+        return {"language": language, "plain": plain, "pieces": 1 + max(self._of_xlm.values())}
+
+    @cached_property
+    def _of_xlm(self) -> dict[str, int]:
+        """The pieces' numbers of XLM's own tokenizer; empty where the folder has another one."""
+        names = [self.folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
+        own = self.format.name == "xlm" and [x.exists() for x in names] == [False, True, True]
+        return read_json(names[1]) if own else {}
+
     @cached_property
     def _tokenizer_json(self) -> dict[str, Any]:
         path = self.folder / "tokenizer.json"
         if path.exists():
             return read_json(path)
+        if self._of_xlm:
+            return given.fast_bpe(self._of_xlm, self.folder / "merges.txt", self._role("unk_token"))
         words = self.folder / "vocab.txt"
         if not words.exists() or self.format.name not in ("bert", "megatron-bert"):
             raise InputError(

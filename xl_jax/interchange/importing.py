@@ -144,7 +144,7 @@ def given_vocabulary(sources: Mapping[Languages, Imported]) -> Vocabulary:
         "joint" if len(sources) == 1 else "local",
         "shared",
         max(source.rows for source in sources.values()),
-        {name: source.tokenizer for name, source in of.items()},
+        {name: source.tokenizer_of(name) for name, source in of.items()},
         {name: np.arange(source.pieces, dtype=np.int32) for name, source in of.items()},
         dict.fromkeys(of, 0),
     )

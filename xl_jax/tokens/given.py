@@ -8,12 +8,14 @@ whatever the tokenizer's own sign.
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
 from xl_jax.errors import InputError
-from xl_jax.tokens.special import EOS, N_SPECIAL, NAMES
+from xl_jax.tokens import moses
+from xl_jax.tokens.special import EOS, N_SPECIAL, NAMES, UNK
 
 
 def processor(model: bytes) -> Any:
@@ -29,19 +31,50 @@ def opened(model: bytes) -> "Given":
     return Given(model)
 
 
-def keep(tokenizer: Mapping[str, Any], specials: Sequence[str]) -> bytes:
+def keep(
+    tokenizer: Mapping[str, Any], specials: Sequence[str], xlm: Mapping[str, Any] | None = None
+) -> bytes:
     """A tokenizer.json's content as a model of a `Vocabulary`.
 
     Args:
       specials: its names of our special tokens, in the order of `special.NAMES`.
+      xlm: of XLM's own tokenizer: its `language` and whether it is `plain`, see `moses.words`; how
+        many `pieces` it has (later numbers are unknown ones, see `fast_bpe`).
 
     Raises:
-      InputError: a name that is none of its tokens.
+      InputError: a name that is none of its tokens; see `moses.words`.
     """
     bare = {**tokenizer, "truncation": None, "padding": None, "post_processor": None}
-    model = json.dumps({"specials": list(specials), "tokenizer": bare}, ensure_ascii=False).encode()
+    kept = {"specials": list(specials), "tokenizer": bare} | ({"xlm": dict(xlm)} if xlm else {})
+    model = json.dumps(kept, ensure_ascii=False).encode()
     opened(model)
     return model
+
+
+def fast_bpe(pieces: Mapping[str, int], merges: Path, unknown: str) -> dict[str, Any]:
+    """XLM's own vocab.json and merges.txt as the content of a tokenizer.json that reads words.
+
+    Merges go on through parts that are no pieces, and may end at one, which is unknown: here such
+    parts have numbers behind the pieces'.
+
+    Raises:
+      InputError: a line that is no pair.
+    """
+    import tokenizers
+
+    lines = merges.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    pairs = [line.split()[:2] for line in lines]
+    for number, pair in enumerate(pairs, 1):
+        if len(pair) < 2:
+            raise InputError(f"{merges}:{number}: not a pair of pieces")
+    parts = (part for a, b in pairs for part in (a, b, a + b) if part not in pieces)
+    behind = enumerate(dict.fromkeys(parts), 1 + max(pieces.values()))
+    numbers = {**pieces, **{part: i for i, part in behind}}
+    model = tokenizers.models.BPE(
+        numbers, [(a, b) for a, b in pairs], unk_token=unknown, end_of_word_suffix="</w>"
+    )
+    content: dict[str, Any] = json.loads(tokenizers.Tokenizer(model).to_str())
+    return content
 
 
 class Given:
@@ -58,7 +91,10 @@ class Given:
             if special not in numbers:
                 raise InputError(f"tokenizer.json has no token {special!r}, meant as {name}")
         first = [numbers[x] for x in record["specials"]]
-        size = max(numbers.values()) + 1
+        xlm = record.get("xlm")
+        size = xlm["pieces"] if xlm else max(numbers.values()) + 1
+        by_words = xlm and xlm["language"]
+        self._words = moses.words(xlm["language"], xlm["plain"]) if by_words else None
         self.order = [*first, *(i for i in range(size) if i not in set(first))]
         self._number = {there: here for here, there in enumerate(self.order)}
         written = {number: piece for piece, number in numbers.items()}
@@ -82,8 +118,11 @@ class Given:
         self, lines: list[str], add_eos: bool = False, num_threads: int = 1
     ) -> list[list[int]]:
         end, number = [EOS] if add_eos else [], self._number
-        found = self._tokenizer.encode_batch_fast(lines, add_special_tokens=False)
-        return [[*map(number.__getitem__, line.ids), *end] for line in found]
+        texts = [self._words(line) for line in lines] if self._words else lines
+        found = self._tokenizer.encode_batch_fast(
+            texts, is_pretokenized=bool(self._words), add_special_tokens=False
+        )
+        return [[*(number.get(x, UNK) for x in line.ids), *end] for line in found]
 
 
 def _spelling(tokenizer: Mapping[str, Any]) -> Any:
