@@ -16,8 +16,8 @@ from xl_jax.model.shared_model import SharedModel
 from xl_jax.studies.study import load_study
 
 STUDIES = [  # their rows are resolved by test_study_files.py
-    *("anchors_order.py", "dufter.py", "family.py", "frame.py", "monolingual.py"),
-    *("plateau.py", "positions.py"),
+    *("anchors_order.py", "dufter.py", "family.py", "found_mask.py", "frame.py"),
+    *("monolingual.py", "plateau.py", "positions.py"),
     *("table1.py", "three_way.py"),
 ]
 CONFIGS = [x for x in sorted(Path("configs").glob("*.py")) if "finetune" not in x.name]

@@ -47,7 +47,7 @@ class Heldout:
         """(sum of cross-entropies in nats, number of predicted tokens) of every row. The model sees
         the mask symbol in place of each token that it has to predict."""
         found = []
-        for _, losses, rows in self._scored(params, language):
+        for _, losses, rows in self.scored(params, language):
             found.append(np.stack([losses.sum(1), rows.weights.sum(1)], axis=1))
         sums = np.concatenate(found).astype(np.float64)
         return sums[sums[:, 1] > 0]  # the last batch is padded
@@ -61,7 +61,7 @@ class Heldout:
         ngrams = Ngrams(map(windows.rows, blocks), pieces)
         sums = {"unigram": 0.0, "bigram": 0.0}
         count = 0
-        for tokens, _, rows in self._scored(params, language):
+        for tokens, _, rows in self.scored(params, language):
             row, slot = np.nonzero(np.asarray(rows.weights) > 0)
             position = np.asarray(rows.positions)[row, slot]
             target = np.asarray(rows.targets)[row, slot]
@@ -70,7 +70,7 @@ class Heldout:
             count += len(row)
         return {name: float(np.exp(total / count)) for name, total in sums.items()}
 
-    def _scored(
+    def scored(
         self, params: Any, language: str
     ) -> Iterator[tuple[np.ndarray, jax.Array, MaskedRows]]:
         """(tokens, losses, masked rows) of each batch of held-out rows, the last one padded.
