@@ -1,11 +1,17 @@
 import dataclasses
 import functools
-from itertools import islice
+import re
+from collections import Counter
+from itertools import islice, pairwise
+from statistics import fmean
 
 import pytest
 
-from xl_jax.text import synthetic
-from xl_jax.text.synthetic import Grammar, gold_sentences, gold_words, lexicon, sentences
+from xl_jax.text import synthetic_concepts, synthetic_grammar, synthetic_meanings
+from xl_jax.text.synthetic import gold_sentences, gold_words, sentences
+from xl_jax.text.synthetic_grammar import Grammar
+from xl_jax.text.synthetic_lexicon import lexicon
+from xl_jax.text.synthetic_meanings import unseen
 
 SMALL = Grammar(words=120, topics=4, sentences=1000, seed=3)
 
@@ -13,6 +19,10 @@ SMALL = Grammar(words=120, topics=4, sentences=1000, seed=3)
 @functools.cache
 def text(side="a", **knobs):
     return list(sentences(dataclasses.replace(SMALL, **knobs), side))
+
+
+def syllables(word):
+    return re.findall("[^aeiou][aeiou](?:[^aeiou](?![aeiou]))?", word)
 
 
 def types(lines):
@@ -42,7 +52,7 @@ def test_a_text_does_not_depend_on_how_much_of_it_is_read():
 @pytest.mark.slow
 def test_sentences_have_4_to_16_words_of_the_lexicon():
     lengths = {len(line.split(" ")) for line in text("a")}
-    assert min(lengths) == 4 and max(lengths) <= synthetic.MAX_WORDS
+    assert min(lengths) == 4 and max(lengths) <= synthetic_meanings.MAX_WORDS
     assert types(text("a")) <= set(lexicon(SMALL, "a"))
     assert len(types(text("a"))) > 110
 
@@ -79,6 +89,81 @@ def test_cognates_share_the_stem():
     assert len(set(b)) == n
 
 
+@pytest.mark.parametrize("kind", ["other", "random"])
+def test_anchors_of_another_meaning_are_spelled_as_a_word_of_a(kind):
+    """As many as of the same meaning, none of its own; false friends are of the same class."""
+    grammar = dataclasses.replace(SMALL, anchors=0.4, anchor_kind=kind)
+    a, b = lexicon(grammar, "a"), lexicon(grammar, "b")
+    number = {word: concept for concept, word in enumerate(a)}
+    meant = [(concept, number[word]) for concept, word in enumerate(b) if word in number]
+    assert len(meant) == round(0.4 * len(a)) and len(set(b)) == len(b)
+    assert all(x != y for x, y in meant)
+    kinds = synthetic_concepts.world_of(SMALL.words, SMALL.topics, SMALL.seed).kind
+    alike = sum(kinds[x] == kinds[y] for x, y in meant) / len(meant)
+    assert alike == 1 if kind == "other" else alike < 0.7
+    more = lexicon(dataclasses.replace(grammar, anchors=0.7), "b")
+    assert all(more[concept] == b[concept] for concept, _ in meant)
+
+
+def test_distance_is_the_share_of_syllables_that_are_not_a_s():
+    def far(distance, **knobs):
+        grammar = dataclasses.replace(SMALL, distance=distance, **knobs)
+        a, b = lexicon(grammar, "a"), lexicon(grammar, "b")
+        assert len(set(b)) == len(b)
+        return b, [
+            sum(x != y for x, y in zip(*map(syllables, pair), strict=False))
+            / len(syllables(pair[0]))
+            for pair in zip(a, b, strict=True)
+        ]
+
+    assert syllables("panrakes") == ["pan", "ra", "kes"]
+    assert far(1.0)[0] == lexicon(SMALL, "b")
+    assert far(0.0)[0] == lexicon(SMALL, "a")
+    shares = [far(distance)[1] for distance in (0.25, 0.5, 0.75)]
+    for distance, share in zip((0.25, 0.5, 0.75), shares, strict=True):
+        assert fmean(share) == pytest.approx(distance, abs=0.07)
+    assert all(x <= y for less, more in pairwise(shares) for x, y in zip(less, more, strict=True))
+    far(0.3, anchors=0.3, anchor_kind="other")  # no word twice
+
+
+def test_words_that_b_never_says_are_in_gold_sentences_alone():
+    grammar = dataclasses.replace(SMALL, unseen=0.2)
+    never = unseen(grammar)
+    kinds = synthetic_concepts.world_of(SMALL.words, SMALL.topics, SMALL.seed).kind
+    content = sum(kind in ("noun", "verb", "adj", "adv") for kind in kinds)
+    assert len(never) == round(0.2 * content) and not unseen(SMALL)
+    assert {kinds[concept] for concept in never} <= {"noun", "verb", "adj", "adv"}
+    assert never < unseen(dataclasses.replace(SMALL, unseen=0.3))
+    words = {lexicon(grammar, "b")[concept] for concept in never}
+    said = list(sentences(grammar, "b"))
+    assert len(said) == 1000 and not words & types(said)
+    assert list(sentences(grammar, "a")) == text("a")
+    gold = types(b for _, b, _ in gold_sentences(grammar, 300))
+    assert len(words & gold) > 5
+    assert not words & {b for _, b in gold_words(grammar)}
+
+
+def test_a_unigram_text_has_the_words_and_lengths_of_the_text_and_not_its_company():
+    straight, unigram = text("b"), text("b", order="unigram")
+    assert [len(x.split(" ")) for x in straight] == [len(x.split(" ")) for x in unigram]
+    full = 1000 // 256 * 256  # blocks
+    count = [Counter(" ".join(x[:full]).split(" ")) for x in (straight, unigram)]
+    assert count[0] == count[1]
+    assert text("b", order="unigram", sentences=300) == unigram[:300]
+
+    def pairs(lines):
+        return {p for line in lines for p in pairwise(line.split(" "))}
+
+    assert len(pairs(unigram)) > 1.5 * len(pairs(straight))  # any word beside any other
+    assert gold_sentences(dataclasses.replace(SMALL, order="unigram"), 20) == gold_sentences(
+        SMALL, 20
+    )
+
+
+def test_the_minority_language_has_fewer_sentences():
+    assert len(text("b", sentences=100)) == 100 and text("b")[:100] == text("b", sentences=100)
+
+
 @pytest.mark.slow
 def test_the_texts_are_never_parallel_and_gold_meanings_are_held_out():
     of_a, of_b = meanings("a"), meanings("b")
@@ -89,7 +174,7 @@ def test_the_texts_are_never_parallel_and_gold_meanings_are_held_out():
     assert not set(gold) & (of_a | of_b)
 
 
-@pytest.mark.parametrize("order", synthetic.ORDERS)
+@pytest.mark.parametrize("order", synthetic_grammar.ORDERS)
 def test_gold_alignments_are_translations(order):
     grammar = dataclasses.replace(SMALL, order=order)
     dictionary = set(gold_words(grammar))
@@ -99,7 +184,7 @@ def test_gold_alignments_are_translations(order):
         assert sorted(j for _, j in pairs) == list(range(len(b_words)))
         assert all((a_words[i], b_words[j]) in dictionary for i, j in pairs)
         n = len(pairs)
-        if order == "same":
+        if order in ("same", "unigram"):
             assert pairs == tuple((i, i) for i in range(n))
         if order == "inverted":
             assert pairs == tuple((i, n - 1 - i) for i in range(n))
@@ -115,7 +200,7 @@ def test_order_alone_does_not_change_the_meanings():
 @pytest.mark.slow
 def test_head_final_moves_heads_and_adjuncts():
     grammar = dataclasses.replace(SMALL, order="head_final")
-    kinds = synthetic._world(SMALL.words, SMALL.topics, SMALL.seed).kind
+    kinds = synthetic_concepts.world_of(SMALL.words, SMALL.topics, SMALL.seed).kind
     kind_a = dict(zip(lexicon(grammar, "a"), kinds, strict=True))
     kind_b = dict(zip(lexicon(grammar, "b"), kinds, strict=True))
     said = {}
@@ -133,7 +218,7 @@ def test_head_final_moves_heads_and_adjuncts():
 @pytest.mark.slow
 def test_domain_one_has_no_common_topic():
     grammar = dataclasses.replace(SMALL, domain=1.0)
-    world = synthetic._world(120, 4, 3)
+    world = synthetic_concepts.world_of(120, 4, 3)
     number = {word: concept for concept, word in enumerate(lexicon(grammar, "b"))}
     topics_of_b = {world.topic[number[word]] for word in types(text("b", domain=1.0))}
     number = {word: concept for concept, word in enumerate(lexicon(grammar, "a"))}
@@ -158,11 +243,17 @@ def test_same_domain_uses_the_same_concepts_about_as_often():
     [
         ({"anchors": 1.5}, "anchors = 1.5 is not in 0..1"),
         ({"domain": -0.1}, "domain = -0.1 is not in 0..1"),
+        ({"distance": 2}, "distance = 2 is not in 0..1"),
+        ({"unseen": 0.5}, "unseen = 0.5 is not in 0..0.3"),
+        ({"anchor_kind": "false"}, "unknown anchor_kind .* 'false': .*known: other, random, same"),
         ({"words": 50}, "words = 50 is not in 100..10000"),
         ({"topics": 0}, "topics = 0 is not in 1..64"),
         ({"sentences": 0}, "sentences = 0 is not in 1.."),
         ({"seed": -1}, "seed = -1 is not in 0.."),
-        ({"order": "invert"}, "did you mean 'inverted'.*known: head_final, inverted, same"),
+        (
+            {"order": "invert"},
+            "did you mean 'inverted'.*known: head_final, inverted, same, unigram",
+        ),
     ],
 )
 def test_bad_knobs_are_named_with_their_range(knobs, message):

@@ -1,6 +1,6 @@
 """Labelled sentences of a generated pair of languages: zero-shot transfer without any file.
 
-synthetic:SIDE#take=N,key=value    side a or b; the pair's knobs (see `synthetic.Grammar`)
+synthetic:SIDE#take=N,key=value    side a or b; the pair's knobs (see `synthetic_grammar.Grammar`)
 
 Their meanings are held out of both languages' text. The first N of side a and of side b have the
 same meanings: train and test on others (`skip`).
@@ -13,9 +13,10 @@ from xl_jax.errors import InputError, unknown
 from xl_jax.tasks import specs
 from xl_jax.text import synthetic
 from xl_jax.text.corpora import open_corpora
+from xl_jax.text.synthetic_grammar import Grammar
 
 SCHEME = "synthetic"
-KEYS = tuple(f.name for f in dataclasses.fields(synthetic.Grammar))
+KEYS = tuple(f.name for f in dataclasses.fields(Grammar))
 
 
 def sentences(spec: specs.Spec) -> Iterator[synthetic.Labelled]:

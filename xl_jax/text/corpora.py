@@ -10,7 +10,7 @@ tfds:NAME/CONFIG   a set of TensorFlow Datasets, [:VERSION][:SPLIT] may follow; 
 none:              no text at all, where it is not needed: of an imported encoder
 docstrings:        English prose of the installed packages: nothing to download
 synthetic:a        first language of a generated pair; synthetic:b#anchors=0.3 the second, with
-                   its relation to the first (see `synthetic.Grammar` for the keys)
+                   its relation to the first (see `synthetic_grammar.Grammar` for the keys)
 twin:LANGUAGE      a copy of another language of the run, its pieces renamed by the vocabulary;
                    keys: text = disjoint (default: base and twins divide the documents among them)
                    or parallel (the base's own documents), and the keys of a copy
@@ -39,6 +39,7 @@ from xl_jax.text.clean import check_script
 from xl_jax.text.documents import OnePart, Source, State, Subset
 from xl_jax.text.hub import HubSet, HubText, commit_of
 from xl_jax.text.parquet import Parquet
+from xl_jax.text.synthetic_grammar import Grammar
 from xl_jax.text.text_files import Files
 from xl_jax.text.tfds import Tfds
 
@@ -60,7 +61,7 @@ class Corpus:
     script: str = ""  # lines mostly of other scripts are dropped; "" = all are kept
     share: float = 1.0  # of the documents
     prose: str = ""  # language by whose rules lines are divided into sentences; "" = they are not
-    grammar: synthetic.Grammar | None = None
+    grammar: Grammar | None = None
     side: str = ""  # of the synthetic pair
     hub: HubText | None = field(default=None, compare=False)  # the source, of a set of the Hub
 
@@ -275,11 +276,10 @@ def _synthetic(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
     if path not in ("a", "b"):
         raise unknown(f"side in corpus {spec!r}", path, ("a", "b"))
     knobs = {
-        f.name: keys.number(f.name, f.default, type(f.default))
-        for f in dataclasses.fields(synthetic.Grammar)
+        f.name: keys.number(f.name, f.default, type(f.default)) for f in dataclasses.fields(Grammar)
     }
-    grammar = synthetic.Grammar(**knobs)
-    if path == "a" and grammar != synthetic.Grammar():
+    grammar = Grammar(**knobs)
+    if path == "a" and grammar != Grammar():
         raise InputError(f"corpus {spec!r}: the knobs of a pair belong to its side b")
     return Corpus(spec, _generated(grammar, path), grammar=grammar, side=path)
 
@@ -288,7 +288,7 @@ def _none(language: str, spec: str, path: str, keys: _Keys) -> Corpus:
     return Corpus(spec, OnePart(lambda: iter(())))
 
 
-def _generated(grammar: synthetic.Grammar, side: str) -> Source:
+def _generated(grammar: Grammar, side: str) -> Source:
     def lines() -> Iterator[str]:
         return synthetic.sentences(grammar, side)
 
