@@ -251,6 +251,16 @@ BAD = {
     "activation": ("config.json", "hidden_act 'silu'"),
     "tokenizer": ("tokenizer.json", "pieces, the embedding"),
     "tensor": ("model.safetensors", "tensors are missing"),
+    "size": (
+        "config.json",
+        r"position_embeddings.weight has the shape \(24, 16\).*means \(10, 16\)",
+    ),
+    "types": ("model.safetensors", r"token_type_embeddings.weight has the shape \(16, 2\)"),
+    "number": ("config.json", "max_position_embeddings = '24' is no whole number"),
+    "deep": ("model.safetensors", "no safetensors header"),
+    "form": ("tokenizer.json", "is none of tokenizers: "),
+    "list": ("tokenizer.json", "tokenizer.json is no JSON object"),
+    "role": ("tokenizer_config.json", r"mask_token = \['x'\] is no token"),
 }
 
 
@@ -270,22 +280,31 @@ def test_bad_input_is_one_clear_line(case, good, tmp_path):
         weights.rename(path)
     elif case == "truncated":
         weights.write_bytes(content[:-8])
-    elif case in ("lying", "tensor"):
+    elif case in ("lying", "tensor", "types", "deep"):
         (length,) = struct.unpack("<Q", content[:8])
         header = json.loads(content[8 : 8 + length])
         victim = "bert.encoder.layer.1.attention.self.query.weight"
         if case == "lying":
             header[victim]["shape"] = [10**9, 10**9]
+        elif case == "types":
+            header["bert.embeddings.token_type_embeddings.weight"]["shape"] = [16, 2]
         else:
             header["other"] = header.pop(victim)
-        text = json.dumps(header).encode()
+        text = b"[" * 10**5 if case == "deep" else json.dumps(header).encode()
         weights.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
     elif case == "tokenizer":
         tokenizer = json.loads(path.read_text())
         tokenizer["model"]["vocab"] |= {"one": 500, "more": 501}
         path.write_text(json.dumps(tokenizer))
+    elif case in ("form", "list", "role"):
+        path.write_text({"form": "{}", "list": "[]", "role": '{"mask_token": ["x"]}'}[case])
     else:
-        changed = {"architecture": {"model_type": "gpt2"}, "activation": {"hidden_act": "silu"}}
+        changed = {
+            "architecture": {"model_type": "gpt2"},
+            "activation": {"hidden_act": "silu"},
+            "size": {"max_position_embeddings": 10},
+            "number": {"max_position_embeddings": "24"},
+        }
         settings |= changed.get(case, {})
         if case == "field":
             del settings["num_attention_heads"]
@@ -294,6 +313,23 @@ def test_bad_input_is_one_clear_line(case, good, tmp_path):
         import_run({("en",): folder}, tmp_path / "run", log=lambda _: None)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"en": 0}, "unknown language in lang2id of .* 'fr'"),
+        ({"en": 0, "fr": 2}, "fr: 2 is none of 2 rows"),
+        ([0, 1], r"\[0, 1\] are no languages and their numbers"),
+    ],
+)
+def test_languages_that_a_multilingual_folder_does_not_number(numbers, message, tmp_path):
+    there = save(tmp_path / "there", "xlm")
+    settings = json.loads((there / "config.json").read_text()) | {"lang2id": numbers}
+    (there / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=message):
+        import_run({("en", "fr"): there}, tmp_path / "run", log=lambda _: None)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_kind_of_task_works_on_imported_encoders(tmp_path):

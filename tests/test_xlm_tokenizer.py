@@ -103,6 +103,9 @@ def test_what_it_cannot_read_is_one_clear_line(there, tmp_path, monkeypatch):
     (tmp_path / "merges.txt").write_text("a b\nc\n")
     with pytest.raises(InputError, match=r"merges.txt:2: not a pair of pieces"):
         given.fast_bpe({"a": 0}, tmp_path / "merges.txt", "<unk>")
+    (tmp_path / "merges.txt").write_bytes(b"\xff b\n")
+    with pytest.raises(InputError, match="merges.txt is not UTF-8"):
+        given.fast_bpe({"a": 0}, tmp_path / "merges.txt", "<unk>")
     monkeypatch.setitem(sys.modules, "sacremoses", None)
     given.opened.cache_clear()  # English's may be open
     with pytest.raises(InputError, match="needs sacremoses: pip install -r requirements-inter"):

@@ -151,16 +151,16 @@ FORMATS = {
 ALIASES = {"xlm-roberta": "roberta", "camembert": "roberta"}  # equal tensors, another name
 
 
-def known(name: str) -> Format:
+def known(name: object) -> Format:
     """The format of a `model_type`.
 
     Raises:
       InputError: another architecture; names those supported.
     """
-    name = ALIASES.get(name, name)
-    if name not in FORMATS:
+    named = ALIASES.get(str(name), str(name))
+    if named not in FORMATS:
         raise unknown("architecture", name, [*FORMATS, *ALIASES])
-    return FORMATS[name]
+    return FORMATS[named]
 
 
 def choose(model: Model, name: str = "") -> Format:
@@ -288,6 +288,11 @@ def model_of(config: Mapping[str, Any], where: str) -> Model:
             raise InputError(f"{where}: the field {name!r} is missing")
         return config[name]
 
+    def whole(name: str) -> int:
+        if type(need(name)) is not int:
+            raise InputError(f"{where}: {name} = {config[name]!r} is no whole number")
+        return config[name]
+
     def refuse(name: str, *allowed: Any) -> None:
         if config.get(name, allowed[0]) not in allowed:
             choices = " or ".join(map(repr, allowed))
@@ -298,31 +303,31 @@ def model_of(config: Mapping[str, Any], where: str) -> Model:
     refuse("add_cross_attention", False)
     refuse("position_embedding_type", "absolute")
     refuse("tie_word_embeddings", True)
-    positions = need("max_position_embeddings")
+    positions = whole("max_position_embeddings")
     if target.name == "xlm":
         refuse("asm", False)
         refuse("causal", False)
         return Model(
-            layers=need("n_layers"),
-            heads=need("n_heads"),
-            width=need("emb_dim"),
-            ffn=4 * need("emb_dim"),
+            layers=whole("n_layers"),
+            heads=whole("n_heads"),
+            width=whole("emb_dim"),
+            ffn=4 * whole("emb_dim"),
             positions=positions,
             norm_eps=config.get("layer_norm_eps", 1e-12),
             activation="gelu" if config.get("gelu_activation", True) else "relu",
             dropout=config.get("dropout", 0.1),
             attention_dropout=config.get("attention_dropout", 0.1),
-            language_embedding=bool(config.get("use_lang_emb", True)) and need("n_langs") > 1,
+            language_embedding=bool(config.get("use_lang_emb", True)) and whole("n_langs") > 1,
         )
-    activation = need("hidden_act")
+    activation = str(need("hidden_act"))
     if activation not in _READ:
         raise unknown(f"activation in {where}: hidden_act", activation, _READ)
-    pad = need("pad_token_id") if target.name == "roberta" else 0
+    pad = whole("pad_token_id") if target.name == "roberta" else 0
     return Model(
-        layers=need("num_hidden_layers"),
-        heads=need("num_attention_heads"),
-        width=need("hidden_size"),
-        ffn=need("intermediate_size"),
+        layers=whole("num_hidden_layers"),
+        heads=whole("num_attention_heads"),
+        width=whole("hidden_size"),
+        ffn=whole("intermediate_size"),
         positions=positions - row_0(target, pad),
         norm=target.norm,
         norm_eps=config.get("layer_norm_eps", 1e-12),
@@ -341,18 +346,12 @@ def outward(path: str, x: Any) -> np.ndarray:
 
 
 def inward(path: str, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor there as our leaf `path`.
-
-    Raises:
-      InputError: it has another size.
-    """
-    expected = _flat(path, shape)
-    if x.shape != expected:
-        raise InputError(f"tensor for {path}: its shape is {x.shape}, config.json means {expected}")
+    """A tensor there, of shape `shape_there`, as our leaf `path`."""
     return (x.T if path.endswith("/kernel") else x).reshape(shape)
 
 
-def _flat(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_there(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the tensor that is our leaf `path`."""
     size = int(np.prod(shape))
     if path.endswith("/kernel"):
         fan_in = size // shape[-1] if _joins(path) else shape[0]

@@ -50,7 +50,7 @@ class Imported:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        return read_json(self.folder / "config.json")
+        return _fields(self.folder / "config.json")
 
     @cached_property
     def format(self) -> Format:
@@ -108,19 +108,28 @@ class Imported:
     @property
     def rows(self) -> int:
         """Of the embedding table."""
-        return self.shapes[self._name("embed/token")][0]
+        name = self._name("embed/token")
+        if len(self.shapes.get(name, ())) != 2:
+            raise InputError(f"{self.folder}: no embedding table, {name}")
+        return self.shapes[name][0]
 
-    def check(self, paths: Sequence[str], padded: bool = False) -> None:
+    def check(
+        self,
+        leaves: Mapping[str, tuple[int, ...]],
+        languages: Sequence[str],
+        padded: bool = False,
+    ) -> None:
         """Whether everything fits.
 
         Args:
-          paths: the leaves that are wanted.
+          leaves: the shapes of the leaves that are wanted, by path.
+          languages: whose they are.
           padded: the table may have more rows than the tokenizer has pieces.
 
         Raises:
           InputError: it does not.
         """
-        missing = [x for x in paths if not x.startswith("mlm/") and not self._there(x)]
+        missing = [x for x in leaves if not x.startswith("mlm/") and not self._there(x)]
         if missing:
             names = ", ".join(self._name(x) for x in missing[:3])
             raise InputError(f"{self.folder}: {len(missing)} tensors are missing: {names}, ...")
@@ -135,6 +144,18 @@ class Imported:
                 f"{self.folder}: the tokenizer has {self.pieces} pieces, the embedding {self.rows} "
                 f"rows{hint}"
             )
+        wanted = {self._name(x): self._shape_there(x, shape) for x, shape in leaves.items()}
+        types = self._bare(self.format.type_table)
+        wanted[types] = (*self.shapes.get(types, ())[:1], self.model.width)
+        for name, expected in wanted.items():
+            if self.shapes.get(name, expected) != expected:
+                raise InputError(
+                    f"{self.folder}: {name} has the shape {self.shapes[name]}, config.json means "
+                    f"{expected}"
+                )
+        if "embed/language" in leaves:
+            for language in languages:
+                self._language(language)
         table = self._name("embed/token")
         for name in self._tied:
             original = table if name.endswith("weight") else self._name("mlm/bias")
@@ -240,26 +261,43 @@ class Imported:
         return all(np.array_equal(x, y) for (_, x), (_, y) in blocks)
 
     def _language(self, language: str) -> int:
+        where = f"lang2id of {self.folder / 'config.json'}"
         numbers = self.settings.get("lang2id") or {}
+        if not isinstance(numbers, dict):
+            raise InputError(f"{where}: {numbers!r} are no languages and their numbers")
         if language not in numbers:
-            raise unknown(
-                f"language in lang2id of {self.folder / 'config.json'}", language, numbers
-            )
+            raise unknown(f"language in {where}", language, numbers)
+        rows = self.shapes[self._name("embed/language")][0]
+        if numbers[language] not in range(rows):
+            raise InputError(f"{where}: {language}: {numbers[language]!r} is none of {rows} rows")
         return numbers[language]
+
+    def _shape_there(self, path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Of the tensor that our leaf `path` is read from."""
+        if path in ("embed/token", "mlm/bias"):
+            return (self.rows, *shape[1:])
+        if path == "embed/position":
+            return (self.row_0 + shape[0], *shape[1:])
+        if path == "embed/language":
+            return (self.settings["n_langs"], *shape[1:])
+        return formats.shape_there(path, shape)
 
     @cached_property
     def _roles(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name in ("tokenizer_config.json", "special_tokens_map.json"):
             if (self.folder / name).exists():
-                settings = read_json(self.folder / name).items()
+                settings = _fields(self.folder / name).items()
                 found |= {k: x for k, x in settings if x is not None}
         return found
 
     def _role(self, role: str) -> str:
         default = dict(zip(ROLES, SPECIALS[self.format.name], strict=True)).get(role, "<s>")
         token = self._roles.get(role, default)
-        return token["content"] if isinstance(token, dict) else token
+        name = token.get("content") if isinstance(token, dict) else token
+        if not isinstance(name, str):
+            raise InputError(f"{self.folder}: {role} = {token!r} is no token")
+        return name
 
     @property
     def _specials(self) -> list[str]:
@@ -280,13 +318,16 @@ class Imported:
         """The pieces' numbers of XLM's own tokenizer; empty where the folder has another one."""
         names = [self.folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
         own = self.format.name == "xlm" and [x.exists() for x in names] == [False, True, True]
-        return read_json(names[1]) if own else {}
+        found = _fields(names[1]) if own else {}
+        if any(type(x) is not int or x < 0 for x in found.values()):
+            raise InputError(f"{names[1]}: not pieces and their numbers")
+        return found
 
     @cached_property
     def _tokenizer_json(self) -> dict[str, Any]:
         path = self.folder / "tokenizer.json"
         if path.exists():
-            return read_json(path)
+            return _fields(path)
         if self._of_xlm:
             return given.fast_bpe(self._of_xlm, self.folder / "merges.txt", self._role("unk_token"))
         words = self.folder / "vocab.txt"
@@ -298,10 +339,25 @@ class Imported:
         from tokenizers.implementations import BertWordPieceTokenizer
 
         lower = self._roles.get("do_lower_case", True)
-        made = BertWordPieceTokenizer(
-            str(words),
-            lowercase=lower,
-            strip_accents=self._roles.get("strip_accents"),
-            handle_chinese_chars=self._roles.get("tokenize_chinese_chars", True),
-        )
+        try:
+            made = BertWordPieceTokenizer(
+                str(words),
+                lowercase=lower,
+                strip_accents=self._roles.get("strip_accents"),
+                handle_chinese_chars=self._roles.get("tokenize_chinese_chars", True),
+            )
+        except TypeError as error:
+            raise InputError(f"{words}: {error}") from error
         return json.loads(made.to_str())
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    """A JSON file that has to be an object.
+
+    Raises:
+      InputError: it is not.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no JSON object")
+    return found

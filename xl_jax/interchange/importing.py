@@ -66,9 +66,10 @@ def import_run(
         raise InputError(f"{out} holds a run already: name another directory with --out")
     vocabulary = given_vocabulary(sources)
     shapes = SharedModel.abstract(config, vocabulary.size)
-    paths = list(flatten(shapes.template))
-    for source in sources.values():
-        source.check(paths, padded)
+    leaves = {path: x.shape for path, x in flatten(shapes.template).items()}
+    paths = list(leaves)
+    for names, source in sources.items():
+        source.check(leaves, names, padded)
 
     if begun:  # of which encoder, nobody knows
         with lock.training(out):

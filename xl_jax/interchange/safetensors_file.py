@@ -32,6 +32,7 @@ BYTES = {
 }
 
 BLOCK = 1 << 22  # elements read at once
+NO_FORM = (ValueError, KeyError, AttributeError, TypeError)  # JSON of another form
 
 
 class _Tensor(NamedTuple):
@@ -119,8 +120,8 @@ def _files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if index.exists():
         try:
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            names = sorted(set(map(str, json.loads(index.read_text())["weight_map"].values())))
+        except (*NO_FORM, RecursionError) as error:
             raise InputError(f"{index}: not an index of safetensors files") from error
         for name in names:
             if Path(name).name != name or not (folder / name).is_file():
@@ -149,11 +150,11 @@ def _header(path: Path) -> dict[str, _Tensor]:
     try:
         entries = json.loads(text)
         entries.pop("__metadata__", None)
-        found = {
-            name: (e["dtype"], tuple(map(int, e["shape"])), *map(int, e["data_offsets"]))
-            for name, e in entries.items()
-        }
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        found = {}
+        for name, e in entries.items():
+            begin, stop = map(int, e["data_offsets"])
+            found[name] = (str(e["dtype"]), tuple(map(int, e["shape"])), begin, stop)
+    except (*NO_FORM, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: no safetensors header") from error
     tensors, end = {}, 0
     for name, (dtype, shape, begin, stop) in sorted(found.items(), key=lambda x: x[1][2:]):

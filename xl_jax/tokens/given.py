@@ -58,11 +58,14 @@ def fast_bpe(pieces: Mapping[str, int], merges: Path, unknown: str) -> dict[str,
     parts have numbers behind the pieces'.
 
     Raises:
-      InputError: a line that is no pair.
+      InputError: a line that is no pair; it is not UTF-8.
     """
     import tokenizers
 
-    lines = merges.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    try:
+        lines = merges.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{merges} is not UTF-8: {error}") from error
     pairs = [line.split()[:2] for line in lines]
     for number, pair in enumerate(pairs, 1):
         if len(pair) < 2:
@@ -84,7 +87,10 @@ class Given:
         import tokenizers  # needed for imported encoders alone: requirements-interchange.txt
 
         record = json.loads(model)
-        self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(record["tokenizer"]))
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(record["tokenizer"]))
+        except Exception as error:  # what it raises has no other type
+            raise InputError(f"tokenizer.json is none of tokenizers: {error}") from error
         self._tokenizer.encode_special_tokens = True  # a literal special token is text
         numbers = self._tokenizer.get_vocab(with_added_tokens=True)
         for name, special in zip(NAMES, record["specials"], strict=True):
