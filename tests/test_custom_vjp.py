@@ -11,8 +11,8 @@ import pytest
 from jax.scipy.special import erfc
 from jax.test_util import check_grads
 
-from xl_jax.model.custom_vjp import layer_norm, linear
-from xl_jax.model.encoder import ACTIVATIONS
+from xl_jax.model.custom_vjp import layer_norm, linear, rms_norm
+from xl_jax.model.feed_forward import ACTIVATIONS
 
 EPS = 1e-12
 SHAPES = [(1, 1, 1), (3, 5, 7), (7, 5, 3), (33, 17, 9), (2, 64, 1)]  # N, D, F
@@ -26,6 +26,10 @@ def plain_layer_norm(x: Any, scale: Any, bias: Any) -> Any:
     centred = x - x.mean(1, keepdims=True)
     variance = jnp.square(centred).mean(1, keepdims=True)
     return centred / jnp.sqrt(variance + EPS) * scale[None] + bias[None]
+
+
+def plain_rms_norm(x: Any, scale: Any) -> Any:
+    return x / jnp.sqrt(jnp.square(x).mean(1, keepdims=True) + EPS) * scale[None]
 
 
 def plain_gelu(x: Any) -> Any:
@@ -80,7 +84,7 @@ def test_linear(shape: tuple[int, int, int], dtype: str) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 2), (3, 5), (33, 17), (2, 64)])
 def test_layer_norm(shape: tuple[int, int]) -> None:
-    """In float32 only: `encoder.Norm` converts."""
+    """In float32 only: `norm.Norm` converts."""
     arguments = draw(shape, shape[1:], shape[1:])
     ours = partial(layer_norm, eps=EPS)
     if shape[1] > 2:  # of two elements the normalised ones are +-1, whatever they were
@@ -89,6 +93,14 @@ def test_layer_norm(shape: tuple[int, int]) -> None:
     else:
         d_x = gradients(ours, arguments, "float32")[0]
         np.testing.assert_allclose(d_x, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (33, 17)])
+def test_rms_norm(shape: tuple[int, int]) -> None:
+    arguments, ours = draw(shape, shape[1:]), partial(rms_norm, eps=EPS)
+    np.testing.assert_allclose(ours(*arguments), plain_rms_norm(*arguments), rtol=1e-6, atol=1e-6)
+    agree(ours, plain_rms_norm, arguments, "float32")
+    near_finite_differences(ours, arguments)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

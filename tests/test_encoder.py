@@ -63,49 +63,59 @@ def encoder(tokens=TOKENS, real=REAL, **changes):
     return module, params, all_states(module, params, *inputs)
 
 
-def numpy_states(params, tokens, real, norm, turn=lambda x_TxK: x_TxK):
+def gelu(x):
+    return x * (1 + erf(x / np.sqrt(2))) / 2
+
+
+def numpy_states(params, tokens, real, norm, turn=lambda x_TxK, layer: x_TxK, **options):
     """The definition: all layers' states [L+1, B, T, D] in float64, one row and head at a time.
-    `turn`: what is done to the queries and keys of a head."""
+    `turn`: what is done to the queries and keys of a head. Of `options`, `rms`: the norm is;
+    `activation`: of the feed-forward; `reach(layer)`: how far from a token are those it sees."""
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    rms, act = options.get("rms", False), options.get("activation", gelu)
+    reach = options.get("reach", lambda layer: np.inf)
 
     def normed(x, at):
-        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return (x - mean) / np.sqrt(variance + 1e-12) * at["scale"] + at["bias"]
+        mean = 0 if rms else x.mean(-1, keepdims=True)
+        square = np.square(x - mean).mean(-1, keepdims=True)
+        return (x - mean) / np.sqrt(square + 1e-12) * at["scale"] + at.get("bias", 0)
 
-    def attention(x, real_T, at):
-        total = at["output"]["bias"]
+    def attention(x, real_T, at, i):
+        total = at["output"].get("bias", 0)
+        far_TxT = np.abs(np.subtract.outer(range(len(x)), range(len(x)))) > reach(i)
         for h in range(at["query"]["kernel"].shape[1]):
             q, k, v = (
-                x @ at[name]["kernel"][:, h] + at[name]["bias"][h]
+                x @ at[name]["kernel"][:, h] + (at[name]["bias"][h] if "bias" in at[name] else 0)
                 for name in ("query", "key", "value")
             )
-            q, k = turn(q), turn(k)
-            weights = np.exp(q @ k.T / np.sqrt(q.shape[-1])) * real_T
-            weights /= weights.sum(-1, keepdims=True)
+            q, k = turn(q, i), turn(k, i)
+            weights = np.exp(q @ k.T / np.sqrt(q.shape[-1])) * real_T * ~far_TxT
+            weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-30)
             total = total + weights @ v @ at["output"]["kernel"][h]
         return total
 
     def feed_forward(x, at):
-        h = x @ at["up"]["kernel"] + at["up"]["bias"]
-        h = h * (1 + erf(h / np.sqrt(2))) / 2
-        return h @ at["down"]["kernel"] + at["down"]["bias"]
+        h = act(x @ at["up"]["kernel"] + at["up"].get("bias", 0))
+        if "gate" in at:
+            h = h * (x @ at["gate"]["kernel"] + at["gate"].get("bias", 0))
+        return h @ at["down"]["kernel"] + at["down"].get("bias", 0)
 
     rows = []
     for row, real_T in zip(tokens, real, strict=True):
         x = p["embed"]["token"][row]
         if "position" in p["embed"]:
             x = x + p["embed"]["position"][: len(row)]
-        if norm == "post":
+        if "norm" in p["embed"]:
             x = normed(x, p["embed"]["norm"])
         states = [x]
         for i in range(1, 1 + sum(name.startswith("layer_") for name in p)):
             layer = p[f"layer_{i}"]
-            a, f = layer["attention_norm"], layer["ffn_norm"]
+            a, f = layer.get("attention_norm"), layer["ffn_norm"]
             if norm == "post":
-                x = normed(x + attention(x, real_T, layer["attention"]), a)
+                x = normed(x + attention(x, real_T, layer["attention"], i), a)
                 x = normed(x + feed_forward(x, layer["ffn"]), f)
             else:
-                x = x + attention(normed(x, a), real_T, layer["attention"])
+                x = x + attention(normed(x, a) if a else x, real_T, layer["attention"], i)
                 x = x + feed_forward(normed(x, f), layer["ffn"])
             states.append(x)
         if norm == "pre":

@@ -26,7 +26,7 @@ def turned(x_TxK: np.ndarray, base: float) -> np.ndarray:
 def test_rope_turns_queries_and_keys(norm: str, base: float) -> None:
     _, params, states = encoder(norm=norm, position_encoding="rope", rope_base=base)
     assert "position" not in params["embed"]
-    expected = numpy_states(params, TOKENS, REAL, norm, lambda x: turned(x, base))
+    expected = numpy_states(params, TOKENS, REAL, norm, lambda x, layer: turned(x, base))
     np.testing.assert_allclose(states, expected, rtol=1e-5, atol=1e-5)
     unturned = numpy_states(params, TOKENS, REAL, norm)
     assert np.abs(expected - unturned)[1:, 0].max() > 0.01

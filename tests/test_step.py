@@ -13,7 +13,7 @@ import toy
 
 from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
-from xl_jax.config import Batch, Mesh, Optim
+from xl_jax.config import Batch, Mesh, Model, Optim
 from xl_jax.devices.mesh import make_mesh
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
@@ -89,14 +89,24 @@ def plain_update(model: SharedModel) -> Any:
     return tx, update
 
 
-def test_everything_shared_is_one_plain_model() -> None:
-    model = toy.model(toy.config("all_shared"))
+def all_shared_is_plain(form: Model) -> None:
+    model = toy.model(toy.config("all_shared", model=form))
     batches = toy.steps(model.config, 4)
     start = sharing.select(init_state(model).params, model.mask, 0)
     expected = plain_training(model, batches, start, slots=[0, 1])
     params = train(model, batches).params
     assert_close(sharing.select(params, model.mask, 0), expected)
     assert_close(sharing.select(params, model.mask, 1), expected)
+
+
+def test_everything_shared_is_one_plain_model() -> None:
+    all_shared_is_plain(toy.config().model)
+
+
+def test_a_modern_encoder_that_is_shared_is_a_plain_one() -> None:
+    form = {"norm": "pre", "norm_kind": "rms", "activation": "geglu", "position_encoding": "rope"}
+    more = {"bias": False, "layers": 2, "window": 4, "global_every": 2}
+    all_shared_is_plain(dataclasses.replace(toy.config().model, **form, **more))
 
 
 def test_training_learns_and_without_updates_it_does_not() -> None:

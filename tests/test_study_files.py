@@ -38,7 +38,10 @@ FILES = {  # file -> rows, pairs
     "three_way.py:small_cpu": (5, 1),
     "compare_tiny.py": (7, 1),
 }
-FORM = ("layers", "norm", "language_embedding", "position_encoding")  # decide the paths
+FORM = (  # decide the paths
+    *("layers", "norm", "language_embedding", "position_encoding"),
+    *("activation", "bias", "norm_kind", "embed_norm"),
+)
 TEMPLATES: dict[str, Any] = {}
 
 

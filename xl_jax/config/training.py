@@ -36,17 +36,44 @@ class Model(Section, where="model."):
         number("(1, 1e9]"),
         "rope: pair i of a head of width K turns by base^(-2i/K) a token",
     )
+    rope_base_local: float = option(10_000.0, number("(1, 1e9]"), "and in layers that see a window")
+    window: int = option(
+        0,
+        integer(0, WIDEST),
+        "neighbours that a token sees in local layers, half of them to each side (ModernBERT: "
+        "128); 0 = no layer is local",
+    )
+    global_every: int = option(
+        3,
+        integer(2, 1000),
+        "with a window layers 1, 1 + n, 1 + 2n, ... see all tokens, the others are local",
+    )
     norm: str = option(
-        "post", choice("post", "pre"), "LayerNorm after (XLM, BERT) or before a sublayer"
+        "post", choice("post", "pre"), "the norm is after (XLM, BERT) or before a sublayer"
+    )
+    norm_kind: str = option(
+        "layer", choice("layer", "rms"), "LayerNorm, or RMSNorm: no mean is subtracted, no bias"
+    )
+    embed_norm: bool = option(
+        False,
+        boolean(),
+        "norm = 'pre': embeddings have a norm, in place of that before layer 1's attention "
+        "(ModernBERT); post-norm models always have one",
     )
     norm_eps: float = option(
-        1e-12, number("(0, 1)"), "added to LayerNorm's variance (XLM, BERT: 1e-12; RoBERTa: 1e-5)"
+        1e-12, number("(0, 1)"), "added to the norm's variance (XLM, BERT: 1e-12; RoBERTa: 1e-5)"
     )
     activation: str = option(
-        "gelu", choice("gelu", "gelu_tanh", "relu"), "of the feed-forward layers; gelu is exact"
+        "gelu",
+        choice("gelu", "gelu_tanh", "relu", "geglu", "swiglu"),
+        "of the feed-forward layers; gelu is exact; geglu and swiglu are GELU and SiLU times a "
+        "second linear map of width model.ffn",
+    )
+    bias: bool = option(
+        True, boolean(), "linear maps and norms have biases (ModernBERT: no); the softmax always"
     )
     mlm_transform: bool = option(
-        False, boolean(), "BERT's output layer: linear, activation, LayerNorm, tied softmax"
+        False, boolean(), "BERT's output layer: linear, activation, norm, tied softmax"
     )
     dropout: float = option(0.1, number("[0, 1)"), "dropout rate of the states")
     attention_dropout: float = option(0.1, number("[0, 1)"), "dropout rate of attention weights")
@@ -83,6 +110,19 @@ class Model(Section, where="model."):
         "layers are computed again in the backward pass: less memory, more time",
     )
 
+    @property
+    def gated(self) -> bool:
+        """Whether the feed-forward layers are."""
+        return self.activation in ("geglu", "swiglu")
+
+    @property
+    def normed_embeddings(self) -> bool:
+        return self.norm == "post" or self.embed_norm
+
+    def is_local(self, layer: int) -> bool:
+        """Whether layer 1, 2, ... sees a window alone."""
+        return self.window > 0 and (layer - 1) % self.global_every > 0
+
     def agree(self) -> None:
         require(
             self.width % self.heads == 0,
@@ -93,7 +133,19 @@ class Model(Section, where="model."):
             f"model.position_encoding = 'rope' turns pairs: model.width / model.heads = "
             f"{self.width} / {self.heads} must be even",
         )
+        require(
+            self.window % 2 == 0,
+            f"model.window = {self.window} must be even: half of it is on each side of a token",
+        )
+        require(
+            not (self.embed_norm and self.norm == "post"),
+            "model.embed_norm = True is for model.norm = 'pre': model.norm = 'post' has that norm",
+        )
         if self.attention == "cudnn":
+            require(
+                self.window == 0,
+                f"model.attention = 'cudnn' has no windows: model.window = {self.window} needs xla",
+            )
             require(
                 self.dtype == "bfloat16" and self.attention_dropout == 0,
                 "model.attention = 'cudnn' needs model.dtype = 'bfloat16' and "
@@ -199,12 +251,10 @@ class Mesh(Section, where="mesh."):
     rules: Any = option(
         (
             ("embed/token", ("tensor", "fsdp")),
-            ("mlm/bias", ("tensor",)),
+            ("(mlm|.*/attention/(query|key|value)|.*/ffn/(up|gate))/bias", ("tensor",)),
             (".*/attention/(query|key|value)/kernel", ("fsdp", "tensor")),
-            (".*/attention/(query|key|value)/bias", ("tensor",)),
             (".*/attention/output/kernel", ("tensor", None, "fsdp")),
-            (".*/ffn/up/kernel", ("fsdp", "tensor")),
-            (".*/ffn/up/bias", ("tensor",)),
+            (".*/ffn/(up|gate)/kernel", ("fsdp", "tensor")),
             (".*/ffn/down/kernel", ("tensor", "fsdp")),
             (".*", ()),
         ),

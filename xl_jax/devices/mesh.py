@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xl_jax.config import Batch, Config, Model
 from xl_jax.errors import InputError, unknown
-from xl_jax.rules import apply_rules, leaf_paths
+from xl_jax.rules import Absent, apply_rules, leaf_paths
 
 AXES = ("data", "fsdp", "tensor")
 
@@ -86,14 +86,14 @@ def everywhere(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def param_shardings(mesh: Mesh, rules: Any, params: Any) -> Any:
+def param_shardings(mesh: Mesh, rules: Any, params: Any, absent: Absent | None = None) -> Any:
     """The sharding of every stacked leaf [variants, ...], by `config.Mesh.rules`. The axis of
-    variants is never divided.
+    variants is never divided. `absent`: see `rules.assign`.
 
     Raises:
       InputError: rules that do not fit, an unknown axis, a dimension that its axis does not divide.
     """
-    axes = apply_rules(rules, params, "mesh.rules")
+    axes = apply_rules(rules, params, "mesh.rules", absent)
     leaves = jax.tree.leaves(params)
     structure: Any = jax.tree.structure(params)
     chosen = structure.flatten_up_to(axes)

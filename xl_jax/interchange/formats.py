@@ -148,6 +148,7 @@ FORMATS = {
         ),
     )
 }
+_HELD = {"norm_kind": "layer", "bias": True, "embed_norm": False, "window": 0}  # by all of them
 ALIASES = {"xlm-roberta": "roberta", "camembert": "roberta"}  # equal tensors, another name
 
 
@@ -184,6 +185,11 @@ def misfit(model: Model, target: Format) -> str:
     """Why `target` does not hold the model, "" if it does."""
     if model.position_encoding != "learned":
         return f"its positions are learned, the model's are {model.position_encoding!r}"
+    for name, held in _HELD.items():
+        if getattr(model, name) != held:
+            return f"it has model.{name} = {held!r}, not {getattr(model, name)!r}"
+    if model.gated:
+        return f"its feed-forward has no gate, the model's is {model.activation!r}"
     if model.norm != target.norm:
         return f"it is {target.norm}-norm, the model is {model.norm}-norm"
     if target.name != "xlm":

@@ -87,3 +87,27 @@ def _layer_norm_backward(
 
 
 layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def rms_norm(
+    x_NxD: Float[Array, "N D"], scale_D: Float[Array, " D"], eps: float = 1e-12
+) -> Float[Array, "N D"]:
+    """Rows of mean square 1, times scale; saves one number a row. `eps` is added to the mean
+    square."""
+    return _rms_norm_forward(x_NxD, scale_D, eps)[0]
+
+
+def _rms_norm_forward(x: jax.Array, scale: jax.Array, eps: float) -> tuple[jax.Array, tuple]:
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=1, keepdims=True) + eps)
+    return x * inverse * scale[None], (x, stored(inverse), scale)
+
+
+def _rms_norm_backward(eps: float, saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, inverse, scale = saved
+    unit, d_unit = x * inverse, g * scale[None]
+    along = jnp.mean(d_unit * unit, axis=1, keepdims=True)
+    return inverse * (d_unit - unit * along), jnp.sum(g * unit, axis=0)
+
+
+rms_norm.defvjp(_rms_norm_forward, _rms_norm_backward)

@@ -10,7 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
 from xl_jax.model.custom_vjp import linear
-from xl_jax.model.encoder import ACTIVATIONS, Encoder, Linear, Norm
+from xl_jax.model.encoder import Encoder
+from xl_jax.model.feed_forward import ACTIVATIONS
+from xl_jax.model.linear import Linear
+from xl_jax.model.norm import Norm
 
 
 class Head(nn.Module):
@@ -26,7 +29,7 @@ class Head(nn.Module):
     ) -> Float[Array, "N V"]:
         c = self.config
         if c.mlm_transform:
-            h_NxD = Linear((c.width,), (c.width,), c, name="dense")(h_NxD)
+            h_NxD = Linear((c.width,), (c.width,), c, c.bias, name="dense")(h_NxD)
             h_NxD = Norm(c, name="norm")(ACTIVATIONS[c.activation](h_NxD))
         bias_V = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         return linear(h_NxD, table_VxD.astype(c.dtype).T, bias_V)

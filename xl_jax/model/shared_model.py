@@ -12,6 +12,7 @@ import numpy as np
 from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
+from xl_jax.model.absent import absent_leaves
 from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
@@ -39,14 +40,10 @@ class SharedModel:
         """Shapes of one language's parameters."""
         return _template(self.module)
 
-    @property
+    @cached_property
     def absent(self) -> Absent:
         """Leaves that the config leaves out, and why, for rules that name them."""
-        encoding = self.config.model.position_encoding
-        if encoding == "learned":
-            return {}
-        why = f"model.position_encoding = {encoding!r} has no learned positions"
-        return {"embed/position": why}
+        return absent_leaves(self.config.model)
 
     @cached_property
     def mask(self) -> sharing.Mask:

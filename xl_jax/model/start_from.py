@@ -19,7 +19,8 @@ from xl_jax.rules import leaf_paths
 BY_PIECE = ("embed/token", "mlm/bias")  # leaves with a row a piece
 SAME = (  # of a model: what no shape tells
     *("heads", "norm", "norm_eps", "activation"),
-    *("position_encoding", "rope_base"),
+    *("position_encoding", "rope_base", "rope_base_local", "window", "global_every"),
+    *("norm_kind", "bias"),
 )
 Plan = dict[str, list[int | None]]  # path -> for each variant here, which one there, if any
 

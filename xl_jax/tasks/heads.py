@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
-from xl_jax.model.encoder import Linear
+from xl_jax.model.linear import Linear
 
 
 class Classifier(nn.Module):

@@ -53,7 +53,7 @@ def state_shardings(model: SharedModel, mesh: Mesh) -> State:
 def state_shapes(model: SharedModel, mesh: Mesh) -> State:
     """Shapes and shardings of the state, without computing it."""
     shapes = jax.eval_shape(partial(_state_0, model), model.shapes)
-    params = param_shardings(mesh, model.config.mesh.rules, shapes.params)
+    params = param_shardings(mesh, model.config.mesh.rules, shapes.params, model.absent)
     moments = like_params(params, shapes.params, shapes.moments, mesh)
 
     def shape(x: Any, where: Any) -> jax.ShapeDtypeStruct:
@@ -216,13 +216,15 @@ def make_heldout(
 def flops_per_step(model: SharedModel) -> float:
     """Model floating-point operations of one step, forward and backward (3 x forward; layers that
     `remat` computes again do not count), every row at full length: 2 per multiply-add of linear
-    maps, attention and output softmax."""
+    maps, attention (local layers: of the keys that are seen) and output softmax."""
     c, b = model.config.model, model.config.batch
     T = model.config.data.length
-    layer = 2 * (4 * c.width * c.width + 2 * c.width * c.ffn) + 4 * T * c.width
+    maps = 4 * c.width * c.width + (3 if c.gated else 2) * c.width * c.ffn
+    seen = [min(T, c.window + 1) if c.is_local(i) else T for i in range(1, c.layers + 1)]
+    layers = sum(2 * maps + 4 * keys * c.width for keys in seen)
     predictions = n_predictions(model.config.masking.rate, T) / T
     head = 2 * predictions * c.width * model.vocab_size
-    return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (c.layers * layer + head)
+    return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (layers + head)
 
 
 def compiler_options() -> dict[str, str] | None:
