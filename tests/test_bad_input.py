@@ -26,10 +26,10 @@ BASE: dict[type[Section], dict[str, Any]] = {
 ZERO = {
     "vocab.alpha", "clean.shortest", "clean.longest", "anchors.rate", "data.test", "data.tokens",
     "model.dropout", "model.attention_dropout", "model.init_token", "model.init_position",
-    "model.init_body", "model.window", "batch.alpha", "optim.warmup", "optim.b1", "optim.b2",
-    "optim.decay", "optim.clip", "probe.length", "probe.fasttext", "probe.layers", "seed",
-    "epoch_size", "warmup", "b1", "b2", "clip", "dropout", "layer", "new_layers", "length",
-    "head_dropout", "input_dropout", "steps_per_call", "seeds",
+    "model.init_body", "model.window", "masking.last_rate", "batch.alpha", "optim.warmup",
+    "optim.b1", "optim.b2", "optim.decay", "optim.clip", "probe.length", "probe.fasttext",
+    "probe.layers", "seed", "epoch_size", "warmup", "b1", "b2", "clip", "dropout", "layer",
+    "new_layers", "length", "head_dropout", "input_dropout", "steps_per_call", "seeds",
 }  # fmt: skip
 ZERO_OF_A_RUN = ZERO - {"steps_per_call"}
 MINUS_ONE = {"data.tokens", "layer"}

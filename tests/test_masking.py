@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Masking
-from xl_jax.model.masking import MaskedRows, make_pools, mask_rows, n_predictions
+from xl_jax.model.masking import MaskedRows, make_pools, mask_rows, n_predictions, rate_at
 from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, PAD, UNK
 
 V = 45
@@ -53,6 +53,21 @@ def test_predictions_of_a_full_row(rate, length, number):
     assert n_predictions(rate, length) == number
     rows = masked(np.full((3, length), 8, np.int32), rate=rate)
     assert rows.weights.sum(1).tolist() == [number] * 3
+
+
+@pytest.mark.parametrize(
+    "rates, steps, expected",
+    [
+        ((0.3, 0.05), 6, [0.3, 0.25, 0.2, 0.15, 0.1, 0.05]),
+        ((0.1, 0.5), 5, [0.1, 0.2, 0.3, 0.4, 0.5]),  # upwards
+        ((0.3, 0.0), 3, [0.3, 0.3, 0.3]),  # none: the same throughout
+        ((0.3, 0.05), 1, [0.3]),
+    ],
+)
+def test_the_rate_goes_to_the_last_one_in_a_straight_line(rates, steps, expected):
+    config = Masking(rate=rates[0], last_rate=rates[1])
+    found = [rate_at(jnp.int32(step), steps, config) for step in range(steps)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_rows_of_specials_are_left_alone():

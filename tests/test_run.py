@@ -246,10 +246,11 @@ def test_what_does_not_change_the_steps_may_change_for_a_run(place: Path) -> Non
     assert run_directory.start(longer, folder, **QUIET).config.steps == 16
     with pytest.raises(InputError, match="another config: steps: 16 -> 8"):
         run_directory.start(plain, folder, **QUIET)
-    cosine = small(place)
-    run_directory.start(cosine, place / "cosine", **QUIET)
-    with pytest.raises(InputError, match="another config: steps: 8 -> 16"):  # other rates before
-        run_directory.start(dataclasses.replace(cosine, steps=16), place / "cosine", **QUIET)
+    annealed = dataclasses.replace(plain, masking=Masking(last_rate=0.05))
+    for name, other in (("cosine", small(place)), ("annealed", annealed)):  # other steps before
+        run_directory.start(other, place / name, **QUIET)
+        with pytest.raises(InputError, match="another config: steps: 8 -> 16"):
+            run_directory.start(dataclasses.replace(other, steps=16), place / name, **QUIET)
 
 
 def test_a_place_that_cannot_be_written_and_a_full_disk(

@@ -13,7 +13,7 @@ import toy
 
 from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
-from xl_jax.config import Batch, Mesh, Model, Optim
+from xl_jax.config import Batch, Masking, Mesh, Model, Optim
 from xl_jax.devices.mesh import make_mesh
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
@@ -297,6 +297,16 @@ def test_k_steps_in_one_call_are_k_calls() -> None:
     once = train(model, batches)
     assert int(state.step) == int(once.step) == 4
     assert_close(state.params, once.params)
+
+
+def test_the_rate_of_masking_is_a_function_of_the_step() -> None:
+    """10 ordinary tokens in each of 8 rows; of 5 steps the first predicts 50 %, the last 10 %."""
+    c = toy.config(masking=Masking(rate=0.5, last_rate=0.1))
+    batches, step = toy.steps(c, 1), toy.compiled_step(toy.model(c), 5)
+    for order in ([0, 1, 2, 3, 4], [3, 0]):
+        for number in order:
+            state = init_state(toy.model(c))._replace(step=jnp.int32(number))
+            assert float(step(state, batches)[1]["predicted"].sum()) == 8 * (5 - number)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])

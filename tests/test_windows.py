@@ -164,6 +164,16 @@ def test_a_schedule_changes_the_shares_from_phase_to_phase() -> None:
     assert of_second.tolist() == [3] * 600 + [0] * 400 + [2] * 1000
 
 
+def test_the_schedule_of_schafer_et_al() -> None:
+    """Schäfer et al. 2024, `0.1_0.9_0.5_0.5`: four equal stages in which the second language has
+    10, 90, 50 and 50 % of the rows."""
+    schedule = ((0.25, (0.9, 0.1)), (0.5, (0.1, 0.9)), (1.0, (0.5, 0.5)))
+    config = Batch(slots=10, rows=1, draw="systematic", schedule=schedule)
+    batches = Batches([corpus(30, 100), corpus(10, 1000)], config, seed=3, steps=40)
+    second = [batches(step).language.sum() for step in range(40)]
+    assert second == [1] * 10 + [9] * 10 + [5] * 20
+
+
 def test_every_row_of_a_language_is_read_once_an_epoch_across_steps() -> None:
     batches = Batches([corpus(24, 100), corpus(16, 1000)], Batch(slots=4, rows=2), 1, steps=40)
     read: list[list[int]] = [[], []]

@@ -33,7 +33,7 @@ FLOAT32 = "float32 products on both; sums in another order"
 
 def gradients(model: SharedModel, params: Any, batch: Step, device: Any) -> tuple[float, Any]:
     """(loss, gradient) of one step, computed by `device`."""
-    loss = StepLoss(model, unroll=False)
+    loss = StepLoss(model, unroll=False, steps=model.config.steps)
     one = jax.tree.map(lambda x: x[0], batch)
     inputs = jax.device_put((params, np.int32(0), one), device)
     grads, sums = jax.jit(loss.gradients)(*inputs)

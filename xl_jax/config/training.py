@@ -156,6 +156,12 @@ class Model(Section, where="model."):
 @dataclass(frozen=True)
 class Masking(Section, where="masking."):
     rate: float = option(0.15, number("(0, 1)"), "share of a row's tokens that is predicted")
+    last_rate: float = option(
+        0.0,
+        number("[0, 1)"),
+        "the share at the last step, reached in a straight line from `rate` at the first (mmBERT "
+        "goes from 0.3 to 0.05); 0 = `rate` throughout",
+    )
     mask: float = option(0.8, number("[0, 1]"), "of those: share shown as the mask symbol")
     keep: float = option(0.1, number("[0, 1]"), "share shown as themselves")
     random: float = option(0.1, number("[0, 1]"), "share shown as a random piece")
@@ -165,6 +171,11 @@ class Masking(Section, where="masking."):
         "random pieces come from all languages, or from the row's own (the paper's Sep runs, "
         "section 4.3)",
     )
+
+    @property
+    def highest(self) -> float:
+        """The largest share of any step."""
+        return max(self.rate, self.last_rate)
 
     def agree(self) -> None:
         total = self.mask + self.keep + self.random

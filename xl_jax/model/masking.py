@@ -49,6 +49,15 @@ def make_pools(
     return Pools(pieces, size.astype(np.int32))
 
 
+def rate_at(step: Int[Array, ""], steps: int, config: Masking) -> float | Float[Array, ""]:
+    """The share of tokens that step 0, 1, ... of `steps` predicts: `rate`, or a straight line to
+    `last_rate` at the last step."""
+    if not config.last_rate:
+        return config.rate
+    done = step / max(steps - 1, 1)
+    return config.rate + (config.last_rate - config.rate) * done
+
+
 def n_predictions(rate: float, length: int) -> int:
     """Predictions of a full row: P in `MaskedRows`."""
     return max(1, round(rate * length))
@@ -60,11 +69,14 @@ def mask_rows(
     key: jax.Array,
     config: Masking,
     pools: Pools,
+    rate: float | Float[Array, ""] | None = None,
 ) -> MaskedRows:
     """Choose round(rate * ordinary tokens) positions of each row, at least one, without
-    replacement, and hide them (mask / keep / random, paper section 3)."""
+    replacement, and hide them (mask / keep / random, paper section 3). `rate`: by default the
+    config's, and never above `config.highest`, which decides P."""
     B, T = tokens.shape
-    P = n_predictions(config.rate, T)
+    P = n_predictions(config.highest, T)
+    rate = config.rate if rate is None else rate
     draws = jax.random.uniform(key, (B, T + 2 * P))  # one call: random bits cost time to compile
     choose, hide, replace = jnp.split(draws, (T, T + P), axis=1)
 
@@ -72,7 +84,7 @@ def mask_rows(
     score = jnp.where(ordinary, choose, -1.0)
     positions = jax.lax.top_k(score, P)[1]
     n_ordinary = ordinary.sum(1, keepdims=True)
-    wanted = jnp.clip(jnp.round(config.rate * n_ordinary), 1, P)
+    wanted = jnp.clip(jnp.round(rate * n_ordinary), 1, P)
     wanted = jnp.minimum(wanted, n_ordinary)
     weights = (jnp.arange(P)[None] < wanted).astype(jnp.float32)
 

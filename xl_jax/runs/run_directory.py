@@ -262,7 +262,8 @@ def _check_writable(folder: Path) -> None:
 
 def _extends(old: Config, new: Config) -> bool:
     """Whether `new` trains for more steps, and the first ones would not have been other steps."""
-    return new.steps > old.steps and new.optim.schedule != "cosine" and not new.batch.schedule
+    depends = new.optim.schedule == "cosine" or new.batch.schedule or new.masking.last_rate
+    return new.steps > old.steps and not depends
 
 
 def _slots(config: dict[str, Any]) -> dict[str, Any]:

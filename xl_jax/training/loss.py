@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from xl_jax.batches.sampler import Step
 from xl_jax.model.by_platform import cross_entropy
-from xl_jax.model.masking import MaskedRows, mask_rows
+from xl_jax.model.masking import MaskedRows, mask_rows, rate_at
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rng import Purpose, key
 from xl_jax.tokens.special import PAD
@@ -51,10 +51,11 @@ class StepLoss:
 
     Args:
       unroll: compute the slots one after the other instead of as one batch.
+      steps: of the whole training, where the rate of masking depends on them.
     """
 
-    def __init__(self, model: SharedModel, unroll: bool):
-        self.model, self.unroll = model, unroll
+    def __init__(self, model: SharedModel, unroll: bool, steps: int):
+        self.model, self.unroll, self.steps = model, unroll, steps
         config = model.config
         self.n_languages = len(config.languages)
         self.masking_key = key(config.seed, Purpose.MASKING)
@@ -98,9 +99,10 @@ class StepLoss:
         self, params: Any, tokens_RxT: jax.Array, language: jax.Array, slot: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """(sum of losses, number of predictions) of one slot; `slot` counts slots since step 0."""
-        model = self.model
+        model, c = self.model, self.model.config
         masking = jax.random.fold_in(self.masking_key, slot)
-        rows = mask_rows(tokens_RxT, language, masking, model.config.masking, model.pools)
+        rate = rate_at(slot // (c.batch.accum * c.batch.slots), self.steps, c.masking)
+        rows = mask_rows(tokens_RxT, language, masking, c.masking, model.pools, rate)
         view = model.view(params, language)
         dropout = jax.random.fold_in(self.dropout_key, slot) if self.dropout_on else None
         losses = row_losses(model, view, rows, language, dropout)

@@ -114,7 +114,7 @@ class Update:
         # tools/bench.py); GPUs want large ones, and slots on several devices have to be a batch.
         most = UNROLLED_SLOTS if _platform(mesh) == "cpu" else 1
         unroll = mesh.shape["data"] == 1 and self.config.batch.slots <= most
-        self.loss = StepLoss(model, unroll)
+        self.loss = StepLoss(model, unroll, steps)
         self.learning_rate = optimizer.learning_rate(self.config.optim, steps)
         self.of_language, self.of_variant = model.components
         self.n_components = int(self.of_language.max()) + 1
@@ -222,7 +222,7 @@ def flops_per_step(model: SharedModel) -> float:
     maps = 4 * c.width * c.width + (3 if c.gated else 2) * c.width * c.ffn
     seen = [min(T, c.window + 1) if c.is_local(i) else T for i in range(1, c.layers + 1)]
     layers = sum(2 * maps + 4 * keys * c.width for keys in seen)
-    predictions = n_predictions(model.config.masking.rate, T) / T
+    predictions = n_predictions(model.config.masking.highest, T) / T
     head = 2 * predictions * c.width * model.vocab_size
     return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (layers + head)
 
