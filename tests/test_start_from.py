@@ -184,6 +184,13 @@ def test_a_start_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> No
     assert not (tmp_path / "x").exists()
 
 
+def test_freezing_everything_is_told_before_any_text_is_read(tmp_path: Path) -> None:
+    frozen = small(freeze=(("embed/.*", "frozen"), (".*", "frozen")))
+    with pytest.raises(InputError, match=r"freeze = .* leaves nothing to train"):
+        run_directory.start(frozen, tmp_path / "x", **QUIET)
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.slow
 def test_a_copy_of_the_vocabulary_that_was_stopped_is_made_whole(pair: Run, tmp_path: Path) -> None:
     config = small(start=str(pair.folder), freeze="all")

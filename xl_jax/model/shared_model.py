@@ -82,6 +82,11 @@ class SharedModel:
         """Whether the run is another one's parameters, of which it trains none."""
         return bool(self.config.start) and all(jax.tree.leaves(self.frozen))
 
+    def check_trains(self) -> None:
+        """Raises InputError: everything is frozen."""
+        if all(jax.tree.leaves(self.frozen)):
+            raise InputError(f"freeze = {self.config.freeze!r} leaves nothing to train")
+
     @cached_property
     def components(self) -> tuple[np.ndarray, Any]:
         return sharing.components(self.template, self.mask, len(self.config.languages))

@@ -139,6 +139,8 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
             )
     make_mesh(config)
     abstract, data = SharedModel.abstract(config), _data_folder(folder, config)
+    if not (abstract.only_starts or config.vocab.type == "given"):  # imports are all frozen
+        abstract.check_trains()
     known = path.exists() and keeps_start(config, data)
     origin = _origin(abstract, log) if config.start and not known else None  # before text is read
     _check_writable(folder)

@@ -14,7 +14,6 @@ from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
 from xl_jax.config import Masking
 from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
-from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.masking import MaskedRows, mask_rows, n_predictions
 from xl_jax.model.shared_model import SharedModel
@@ -86,8 +85,7 @@ def make_step(
     Raises:
       InputError: a mesh that does not divide the parameters, or nothing to train, before compiling.
     """
-    if all(jax.tree.leaves(model.frozen)):
-        raise InputError(f"freeze = {model.config.freeze!r} leaves nothing to train")
+    model.check_trains()
     mesh = mesh or one_device()
     where = state_shardings(model, mesh)
     update = Update(model, steps, mesh)
