@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import toy
 from jax.test_util import check_grads
-from test_encoder import REAL, TOKENS, B, T, V, config, encoder, numpy_states
+from test_encoder import REAL, TOKENS, B, T, V, config, encoder, jit, numpy_states, random_params
 from test_positions import turned
 
 from xl_jax.config import Mesh, Model
@@ -18,6 +19,7 @@ from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.errors import InputError
 from xl_jax.interchange import formats
 from xl_jax.model import start_from
+from xl_jax.model.mlm import MaskedLM
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rules import leaf_paths
 from xl_jax.training.step import flops_per_step, state_shapes
@@ -207,10 +209,15 @@ def test_it_is_modernbert() -> None:
         warnings.simplefilter("ignore")
         torch = pytest.importorskip("torch")
         transformers = pytest.importorskip("transformers")
-    changes = MODERN | {"norm_kind": "layer", "layers": 4, "heads": 3, "norm_eps": 1e-5}
-    module, params, states = encoder(**changes)
-    c = module.config
-    peer = transformers.ModernBertModel(
+    more = {"norm_kind": "layer", "layers": 4, "norm_eps": 1e-5, "mlm_transform": True}
+    c = config(**MODERN | more)
+    module = MaskedLM(c, V)
+    every = np.tile(np.arange(T, dtype=np.int32), (B, 1))
+    tokens, *rest = map(jnp.asarray, (TOKENS, REAL, every, np.ones(V, bool)))
+    params = random_params(module, tokens, *rest)
+    states = jit(partial(module.apply, method="states"))({"params": params}, tokens, rest[0])
+    logits = jit(module.apply)({"params": params}, tokens, *rest)
+    peer = transformers.ModernBertForMaskedLM(
         transformers.ModernBertConfig(
             vocab_size=V,
             hidden_size=c.width,
@@ -232,12 +239,16 @@ def test_it_is_modernbert() -> None:
         return np.concatenate([np.asarray(x).reshape(c.width, -1) for x in kernels], axis=1).T
 
     weights = {
-        "embeddings.tok_embeddings.weight": params["embed"]["token"],
-        "embeddings.norm.weight": params["embed"]["norm"]["scale"],
-        "final_norm.weight": params["final_norm"]["scale"],
+        "model.embeddings.tok_embeddings.weight": params["embed"]["token"],
+        "model.embeddings.norm.weight": params["embed"]["norm"]["scale"],
+        "model.final_norm.weight": params["final_norm"]["scale"],
+        "head.dense.weight": np.asarray(params["mlm"]["dense"]["kernel"]).T,
+        "head.norm.weight": params["mlm"]["norm"]["scale"],
+        "decoder.weight": params["embed"]["token"],
+        "decoder.bias": params["mlm"]["bias"],
     }
     for i in range(c.layers):
-        ours, name = params[f"layer_{i + 1}"], f"layers.{i}"
+        ours, name = params[f"layer_{i + 1}"], f"model.layers.{i}"
         attention, ffn = ours["attention"], ours["ffn"]
         kernels = [attention[x]["kernel"] for x in ("query", "key", "value")]
         output, down = attention["output"]["kernel"], ffn["down"]["kernel"]
@@ -258,7 +269,8 @@ def test_it_is_modernbert() -> None:
             input_ids=torch.tensor(TOKENS, dtype=torch.long),
             attention_mask=torch.tensor(REAL, dtype=torch.long),
             output_hidden_states=True,
-        ).hidden_states
+        )
     assert states.shape == (5, B, T, 12)
-    theirs = torch.stack(theirs).numpy()
-    np.testing.assert_allclose(states[:, REAL], theirs[:, REAL], rtol=1e-5, atol=1e-5)
+    hidden = torch.stack(theirs.hidden_states).numpy()
+    np.testing.assert_allclose(states[:, REAL], hidden[:, REAL], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits[REAL], theirs.logits.numpy()[REAL], rtol=1e-5, atol=1e-5)
