@@ -172,9 +172,11 @@ def counts(package: Path) -> str:
 
 
 def main() -> None:
-    print(counts(ROOT / "xl_jax"))
-    command = "python tools/architecture.py"
-    svg.main(__doc__ or "", command, PICTURE, lambda: draw(ROOT / "xl_jax"))
+    def told_and_drawn() -> str:
+        print(counts(ROOT / "xl_jax"))
+        return draw(ROOT / "xl_jax")
+
+    svg.main(__doc__ or "", "python tools/architecture.py", PICTURE, told_and_drawn)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,7 @@ import numpy as np
 from tools.benchmarks import record
 from xl_jax import cli
 from xl_jax.analysis import procrustes
-from xl_jax.analysis.anc import anc
-from xl_jax.analysis.cka import with_debiased
 from xl_jax.analysis.correlation import spearman
-from xl_jax.analysis.retrieval import retrieve
 from xl_jax.errors import InputError
 
 ITEMS, WIDTH, DRAWS = 500, 64, 5
@@ -39,6 +36,10 @@ Ladder = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
 
 def measures(x_LxnxD: np.ndarray, y_LxnxD: np.ndarray) -> dict[str, np.ndarray]:
     """Every measure of every layer, [L]."""
+    from xl_jax.analysis.anc import anc  # these take a while
+    from xl_jax.analysis.cka import with_debiased
+    from xl_jax.analysis.retrieval import retrieve
+
     x, y = (z.astype(np.float32) for z in (x_LxnxD, y_LxnxD))
     plain, debiased = with_debiased(x, y)
     answers = np.stack([np.arange(x.shape[1])] * 2, 1)

@@ -22,7 +22,6 @@ from tools.benchmarks import record
 from xl_jax import cli
 from xl_jax.analysis.record import read_all
 from xl_jax.errors import InputError
-from xl_jax.report.formats.csv_files import BESIDE
 
 
 def records(workdir: Path) -> list[dict[str, Any]]:
@@ -44,6 +43,8 @@ def of_table(path: Path) -> list[dict[str, Any]]:
     Raises:
       InputError: its lines are not named by their row alone.
     """
+    from xl_jax.report.formats.csv_files import BESIDE  # this takes a while
+
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     names = [title for title in (lines or [{"row": ""}])[0] if title != "group"]
