@@ -1,5 +1,6 @@
 """Eight simulated devices, and the shapes in public signatures checked while the tests run."""
 
+import gc
 import os
 import re
 import signal
@@ -74,6 +75,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         slow = r"^pytestmark = .*pytest\.mark\.slow"
         return bool(re.search(slow, collection_path.read_text("utf-8"), re.MULTILINE)) or None
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Tracing makes objects by the million: they are looked through for circles less often, and
+    what is there before the first test, never."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
