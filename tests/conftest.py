@@ -33,6 +33,7 @@ if not settings.SHIPPED:
         os.environ["XLA_FLAGS"] = f"{given} {settings.XLA_FLAGS}"
     for name, value in {
         "jax_disable_most_optimizations": True,
+        "jax_traceback_in_locations_limit": 0,  # no line of source at each operation
         "jax_compilation_cache_dir": os.environ["JAX_COMPILATION_CACHE_DIR"],
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,

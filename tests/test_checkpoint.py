@@ -176,16 +176,21 @@ def test_damage_in_what_a_step_says_of_itself_is_no_other_run(
     assert len(said) == 1 and said[0].startswith("checkpoint of step 2 is damaged: ")
 
 
-def test_digests_tell_every_element_and_place() -> None:
+def on_devices(n: int, x: np.ndarray, *parts: str) -> jax.Array:
+    """An array on n devices, each of which has all of it, or with "a" an equal part of its rows."""
+    return jax.device_put(x, jax.NamedSharding(jax.make_mesh((n,), ("a",)), jax.P(*parts)))
+
+
+@pytest.mark.parametrize("put", [jnp.asarray, lambda x: on_devices(3, x, "a")])
+def test_digests_tell_every_element_and_place(put: Any) -> None:
     x = np.arange(12, dtype=np.float32).reshape(3, 4)
-    digest = leaf_digests({"x": jnp.asarray(x)})
+    digest = leaf_digests({"x": put(x)})
+    assert digest == leaf_digests({"x": x})
     for i in range(12):
         other = x.copy()
         other.view(np.uint32).ravel()[i] ^= 1
-        assert leaf_digests({"x": jnp.asarray(other)}) != digest
-    assert leaf_digests({"x": jnp.asarray(x[::-1])}) != digest
-    parts = jax.device_put(x[:2], jax.NamedSharding(jax.make_mesh((2,), ("a",)), jax.P("a")))
-    assert leaf_digests({"x": parts}) == leaf_digests({"x": jnp.asarray(x[:2])})
+        assert leaf_digests({"x": put(other)}) != digest
+    assert leaf_digests({"x": put(x[::-1])}) != digest
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
@@ -272,10 +277,10 @@ def test_a_best_step_with_a_damaged_score_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 1000, 7), (2, (1 << 19) + 3)])
-def test_large_leaves_have_the_same_digest_in_less_memory(shape: tuple[int, ...]) -> None:
-    x = jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
+def test_devices_and_the_host_find_the_same_digest(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
     in_blocks = f"float32{list(shape)} " + "".join(f"{i:08x}" for i in sums_in_blocks(x).tolist())
-    assert leaf_digests({"x": x}) == {"x": in_blocks}
+    assert leaf_digests({"x": on_devices(2, x)}) == {"x": in_blocks}
 
 
 def test_what_is_written_a_little_at_a_time_is_read_as_any_other(tmp_path: Path) -> None:

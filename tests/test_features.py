@@ -16,10 +16,11 @@ from xl_jax.model import sharing
 from xl_jax.tokens.detokenize import Spelled
 from xl_jax.tokens.shards import Shard, of_lines
 from xl_jax.tokens.special import BOS, EOS, N_SPECIAL, UNK
+from xl_jax.training.step import init_state
 
 RANDOM = np.random.default_rng(0)
 MODEL = toy.model(toy.config())
-VIEW = sharing.select(MODEL.init(), MODEL.mask, 0)
+VIEW = sharing.select(jax.device_get(init_state(MODEL).params), MODEL.mask, 0)
 ONE = Extractor(MODEL.module, devices=jax.devices()[:1])
 LINES = [
     RANDOM.integers(N_SPECIAL, toy.VOCAB, n).astype(np.int32)

@@ -19,6 +19,7 @@ from xl_jax.rng import Purpose, key
 from xl_jax.runs.run_directory import Run
 from xl_jax.tokens.shards import of_lines
 from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, PAD
+from xl_jax.training.step import init_state
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +35,10 @@ def test_perplexity_is_that_of_numpy() -> None:
     data = SimpleNamespace(heldout={x: of_lines(lines[x]) for x in lines})
     run = object.__new__(Run)  # of which no file is needed
     vars(run).update(folder=Path("."), config=c, model=model, data=data)
-    params = jax.tree.map(lambda x: x + 0.1 * random.standard_normal(x.shape), model.init())
-    params = jax.tree.map(lambda x: x.astype("float32"), params)
+    start = jax.device_get(init_state(model).params)
+    params = jax.tree.map(
+        lambda x: (x + 0.1 * random.standard_normal(x.shape)).astype("float32"), start
+    )
     found = Heldout(run).perplexities(params)
     assert Heldout(run).sums(params, "en")[:, 1].tolist() == [2, 1, 2, 1]
     assert Heldout(run, 2).sums(params, "en")[:, 1].tolist() == [2, 2]  # rows from everywhere

@@ -355,7 +355,7 @@ def test_private_special_tokens_stand_in_the_first_rows_of_their_language():
 
     np.testing.assert_array_equal(first_rows(params, 0), table[:N_SPECIAL])
     np.testing.assert_array_equal(jax.jit(first_rows)(params, 1), table[own[0] :])
-    grads = jax.grad(lambda p: first_rows(p, 1).sum())(params)["embed"]["token"][0]
+    grads = jax.jit(jax.grad(lambda p: first_rows(p, 1).sum()))(params)["embed"]["token"][0]
     assert sorted({int(row) for row in np.nonzero(grads)[0]}) == list(own)
 
 

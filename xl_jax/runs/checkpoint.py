@@ -28,7 +28,7 @@ from xl_jax.json_files import plain, read_json
 from xl_jax.rules import leaf_paths
 
 CHUNK = 1 << 23  # bytes of a leaf in one piece of a file, where memory counts
-LARGE, BLOCK = 1 << 22, 1 << 20  # bytes of a leaf, and elements, for `sums_in_blocks`
+BLOCK = 1 << 20  # elements that `sums_in_blocks` looks at together
 
 
 class _Manager(ocp.CheckpointManager):
@@ -290,13 +290,12 @@ def _kind(x: Any) -> str:
 
 def leaf_digests(tree: Any) -> dict[str, str]:
     """A digest of every leaf, by path: type, shape, and two 32-bit sums over its bits, each element
-    weighted by an odd number of its position. Computed on the devices that hold the leaf, the same
-    whatever the mesh. Any single damaged element is found for certain, more with all but 2^-64.
+    weighted by an odd number of its position. Computed where the leaf lies, the same whatever the
+    mesh. Any single damaged element is found for certain, more with all but 2^-64.
     """
     leaves = jax.tree.leaves(tree)
-    large = {i for i, x in enumerate(leaves) if _is_large(x)}
-    quick = iter(jax.device_get(_sums([x for i, x in enumerate(leaves) if i not in large])))
-    sums = [sums_in_blocks(x) if i in large else next(quick) for i, x in enumerate(leaves)]
+    on_devices = iter(jax.device_get(_sums([x for x in leaves if not _is_on_host(x)])))
+    sums = [sums_in_blocks(x) if _is_on_host(x) else next(on_devices) for x in leaves]
     digests = [
         f"{_kind(x)} {int(a):08x}{int(b):08x}" for x, (a, b) in zip(leaves, sums, strict=True)
     ]
@@ -323,11 +322,12 @@ def _weights(position: Any) -> Iterator[Any]:
         yield (weight ^ (weight >> np.uint32(15))) * np.uint32(second) | np.uint32(1)
 
 
-def _is_large(x: Any) -> bool:
-    """Whether XLA's temporary arrays, as large as the leaf, would be felt in the host's memory."""
-    if x.nbytes < LARGE or x.dtype.itemsize != 4:
+def _is_on_host(x: Any) -> bool:
+    """Whether NumPy may sum the leaf: no program is compiled (a second for a small state), and
+    there are no temporary arrays as large as the leaf, which the host's memory would feel."""
+    if x.dtype.itemsize != 4:
         return False
-    return [device.platform for device in x.devices()] == ["cpu"]
+    return not isinstance(x, jax.Array) or [d.platform for d in x.devices()] == ["cpu"]
 
 
 def sums_in_blocks(x: Any) -> np.ndarray:
