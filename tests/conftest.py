@@ -48,8 +48,10 @@ install_import_hook("xl_jax", "beartype.beartype")
 
 
 LONGEST = (
-    "test_main_job", "test_distributed", "test_run", "test_torture", "test_runner", "test_step",
-    "test_stored_run", "test_transfer", "test_bench",
+    "test_main_job", "test_run", "test_distributed", "test_step", "test_runner", "test_transfer",
+    "test_torture", "test_notebook", "test_bench", "test_stored_run", "test_export",
+    "test_start_from", "test_import", "test_shipped_options", "test_study_command",
+    "test_eval_command", "test_device_check", "test_pipeline",
 )  # fmt: skip
 
 

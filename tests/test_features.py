@@ -20,7 +20,7 @@ from xl_jax.training.step import init_state
 
 RANDOM = np.random.default_rng(0)
 MODEL = toy.model(toy.config())
-VIEW = sharing.select(jax.device_get(init_state(MODEL).params), MODEL.mask, 0)
+VIEW = sharing.select(init_state(MODEL).params, MODEL.mask, 0)
 ONE = Extractor(MODEL.module, devices=jax.devices()[:1])
 LINES = [
     RANDOM.integers(N_SPECIAL, toy.VOCAB, n).astype(np.int32)

@@ -37,7 +37,7 @@ def test_perplexity_is_that_of_numpy() -> None:
     vars(run).update(folder=Path("."), config=c, model=model, data=data)
     start = jax.device_get(init_state(model).params)
     params = jax.tree.map(
-        lambda x: (x + 0.1 * random.standard_normal(x.shape)).astype("float32"), start
+        lambda x: jnp.asarray(x + 0.1 * random.standard_normal(x.shape), jnp.float32), start
     )
     found = Heldout(run).perplexities(params)
     assert Heldout(run).sums(params, "en")[:, 1].tolist() == [2, 1, 2, 1]
