@@ -11,7 +11,7 @@ from xl_jax.analysis import gradient_agreement as agreement
 from xl_jax.batches.sampler import language_shares
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
-from xl_jax.model import sharing
+from xl_jax.model import leaf_parts, sharing
 from xl_jax.model.masking import MaskedRows
 from xl_jax.pretrain.heldout import ROWS, Heldout
 from xl_jax.rules import leaf_paths
@@ -69,7 +69,7 @@ class Gradients:
         counts = [0.0, 0.0]
         for i, (_, _, rows) in enumerate(self.heldout.scored(params, language)):
             (_, tokens), grads = self.of_batch(view, rows, jnp.int32(number))
-            grads = jax.tree.map(np.asarray, grads)
+            grads = jax.tree.map(np.asarray, leaf_parts.split(grads, self.run.model.cuts))
             half = sums[i % 2]
             sums[i % 2] = grads if half is None else jax.tree.map(np.add, half, grads)
             counts[i % 2] += float(tokens)

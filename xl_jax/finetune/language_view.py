@@ -9,7 +9,7 @@ from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.finetune.model import NEW, Leaves, flatten
-from xl_jax.model import sharing
+from xl_jax.model import leaf_parts, sharing
 from xl_jax.runs.run_directory import Run
 from xl_jax.tasks.rows import FIRST, Framing
 from xl_jax.tokens.special import N_SPECIAL
@@ -73,7 +73,7 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
     source = run.language(tuning.source)
     views = {}
     for number, language in enumerate(c.languages):
-        leaves = flatten(run.model.view(params, number))
+        leaves = flatten(leaf_parts.split(run.model.view(params, number), run.model.cuts))
         leaves = {p: x for p, x in leaves.items() if not p.startswith("mlm/")}
         shared = frozenset(p for p in leaves if mask[p][number] == mask[p][source])
         vocabulary = run.data.vocabulary

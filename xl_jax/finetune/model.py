@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
+from xl_jax.model import leaf_parts
 from xl_jax.model.encoder import Encoder, Layer
 from xl_jax.tokens.special import PAD
 
@@ -103,4 +104,5 @@ def flatten(tree: Any) -> Leaves:
 
 
 def unflatten(leaves: Leaves) -> Any:
-    return unflatten_dict(leaves, sep="/")
+    """The nested tree, with leaves in parts joined."""
+    return leaf_parts.join(unflatten_dict(leaves, sep="/"))

@@ -11,12 +11,12 @@ import numpy as np
 
 from xl_jax.config import NO_TEXT, Config
 from xl_jax.errors import InputError
-from xl_jax.model import sharing
+from xl_jax.model import leaf_parts, sharing
 from xl_jax.model.absent import absent_leaves
 from xl_jax.model.masking import Pools, make_pools
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.rng import Purpose, key
-from xl_jax.rules import Absent, apply_rules
+from xl_jax.rules import Absent, apply_rules, split_name
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -36,9 +36,30 @@ class SharedModel:
         return MaskedLM(self.config.model, self.vocab_size)
 
     @cached_property
+    def cuts(self) -> leaf_parts.Cuts:
+        """The leaves of the module that rules name parts of."""
+        c, whole = self.config, _template(self.module)
+        found: dict[str, Any] = {}
+        named = {"sharing": c.sharing, "freeze": c.freeze, "private_init": c.private_init}
+        for what, rules in {**named, "start_rules": c.start_rules}.items():
+            if not isinstance(rules, str):
+                leaf_parts.cuts(whole, [rules], what)  # errors name the field
+                found[what] = rules
+        cuts = leaf_parts.cuts(whole, found.values(), "rules")
+        if "embed/token" in cuts and c.vocab.specials == "private":
+            raise InputError(
+                "vocab.specials = 'private' keeps rows of embed/token for each language: rules "
+                "cannot name rows of it besides"
+            )
+        return cuts
+
+    @cached_property
     def template(self) -> Any:
-        """Shapes of one language's parameters."""
-        return _template(self.module)
+        """Shapes of one language's parameters, cut as the rules need them."""
+        whole = _template(self.module)
+        return (
+            jax.eval_shape(partial(leaf_parts.split, cuts=self.cuts), whole) if self.cuts else whole
+        )
 
     @cached_property
     def absent(self) -> Absent:
@@ -53,9 +74,9 @@ class SharedModel:
             rules = (("embed/language", "private"), *rules)
         mask = sharing.make_mask(rules, self.template, c.languages, self.absent)
         if c.vocab.mode == "local" and len(c.languages) > 1:
-            for path in ("embed/token", "mlm/bias"):
-                top, leaf = path.split("/")
-                if len(set(mask[top][leaf])) < len(c.languages):
+            for path, variants in sharing.by_path(self.template, mask):
+                own = len(set(variants)) == len(c.languages)
+                if split_name(path)[0] in ("embed/token", "mlm/bias") and not own:
                     raise InputError(
                         f"vocab.mode = 'local' gives each language its own numbering, but {path} "
                         "is shared: make it private (preset sep_emb) or use mode 'disjoint'"
@@ -111,6 +132,8 @@ class SharedModel:
     def equal_rows(self) -> str:
         """A warning where equal starts are a leak: private token tables in which the same row means
         something in two languages start alike in it. Empty where nothing leaks."""
+        if "embed/token" in self.cuts:
+            return ""  # rows are taken apart: whoever does so knows which
         degree, variants = self.init_degrees["embed"]["token"], self.mask["embed"]["token"]
         if degree == 1 or len(set(variants)) == 1:
             return ""
@@ -152,6 +175,8 @@ class SharedModel:
         Its special tokens stand in the table's first rows, where every batch expects them.
         """
         view = sharing.select(params, self.mask, language)
+        if self.cuts:
+            view = leaf_parts.join(view)
         if not any(self.special_offset):
             return view
         table, start = view["embed"]["token"], jnp.asarray(self.special_offset)[language]
@@ -161,7 +186,10 @@ class SharedModel:
     def init(self, seed: int | jax.Array | None = None) -> sharing.Params:
         """Stacked parameters at step 0, a function of `seed`, by default the config's."""
         start = key(self.config.seed if seed is None else seed, Purpose.INIT)
-        init_one = partial(_init_one, self.module)
+
+        def init_one(start: jax.Array) -> Any:
+            return leaf_parts.split(_init_one(self.module, start), self.cuts)
+
         return sharing.init(init_one, self.mask, start, self.init_degrees)
 
     @classmethod

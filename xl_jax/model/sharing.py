@@ -278,6 +278,11 @@ def table(template: Params, mask: Mask, languages: Sequence[str]) -> str:
     return "\n".join(f"{p:<{widths[0]}}  {s:<{widths[1]}}  {g}" for p, s, g in rows)
 
 
+def by_path(template: Params, mask: Mask) -> list[tuple[str, Variants]]:
+    """(path, variants) of every leaf."""
+    return list(zip(leaf_paths(template), _tuples(template, mask), strict=True))
+
+
 def _tuples(template: Params, mask: Mask) -> list[Variants]:
     """The mask's tuples in the order of the template's leaves."""
     structure: Any = jax.tree.structure(template)
