@@ -10,6 +10,7 @@ docstring. An arrow that follows from others is left out, and so are the modules
 """
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -33,15 +34,22 @@ def sources(package: Path) -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """Those anywhere in a file, which is parsed once: every graph asks for them."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path: Path, known: Iterable[str]) -> set[str]:
     """Names of the modules that a file imports anywhere in it: those of `known` in full, of others
     the name as it is written."""
     names = set(known)
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif node.module and not node.level:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if inner in names else node.module)
