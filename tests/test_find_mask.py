@@ -193,8 +193,9 @@ def test_the_command_proposes_a_mask_and_keeps_what_it_is_of(
     assert private and said.count("  private") == len(private)
     record = json.loads(file.read_text())
     assert record["mask"] == [list(x) for x in rules] and 0 < record["added"] <= 1100
-    assert {x["step"] for x in record["records"]} == {2}
-    leaves = {x["leaf"] for x in record["records"]}
+    assert {x["step"] for x in record["records"] if "leaf" in x} == {2}
+    assert {x["when"] for x in record["records"] if "part" in x} == {"of all", "step 2"}
+    leaves = {x["leaf"] for x in record["records"] if "leaf" in x}
     assert {"layer_1/ffn/up/kernel", "layer_1/ffn_norm/scale"} <= leaves
     assert not {"embed/token", "mlm/bias"} & leaves
     with pytest.raises(InputError, match="runs/x keeps no checkpoint after step 2"):

@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument(
         "--after", type=int, default=0, help="leave out checkpoints up to this step"
     )
-    parser.add_argument("--json", type=Path, help="write a record of every leaf and step here")
+    parser.add_argument(
+        "--json", type=Path, help="write a record of every leaf, part and step here"
+    )
     args = parser.parse_args()
     if args.budget < 1:
         raise InputError(f"--budget = {args.budget} adds no parameter")
@@ -63,6 +65,13 @@ def main() -> None:
     if not found:
         raise InputError(f"{args.workdir} keeps no checkpoint after step {args.after:,}")
     average = agreement.mean(found)
+    for when, parts in [
+        ("of all", average),
+        *zip(map("step {:,}".format, steps), found, strict=True),
+    ]:
+        records += [
+            {"part": x.pattern, "when": when, "value": 100 * x.decrease.gain} for x in parts
+        ]
     chosen = agreement.propose(average, args.budget)
     print(table(steps, found, average, {x.pattern for x in chosen}))
     given = run.config.sharing
