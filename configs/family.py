@@ -13,8 +13,8 @@ others at fixed width); and four languages by mask: a tree (embeddings a languag
 family's, the rest shared), a model a family, nothing shared. `real` has the masks, with English and
 French as one family, Russian and Chinese by themselves; not run yet.
 
-Expected: no published figure. Cost: 2,000 steps of the main job a language; 20 to 30 minutes of a
-core a run of `real`.
+Expected: no published figure; ours, one seed: docs/studies/family.md. Cost: 2,000 steps of the main
+job a language; 20 to 30 minutes of a core a run of `real`.
 """
 
 from typing import Any

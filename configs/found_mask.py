@@ -7,7 +7,8 @@
 The main job under Sep L1, Sep Emb, and both; and under the three masks that the gradients of a run
 with everything shared propose for the same budgets. That run has another seed than these.
 
-Expected: no published figure. Cost: 1 to 2 minutes of a core a run, 21 runs.
+Expected: no published figure. Cost: 1 to 2 minutes of a core a run, 21 runs. Ours, three seeds:
+docs/studies/found_mask.md.
 """
 
 from xl_jax.studies.study import Study
