@@ -44,7 +44,15 @@ if not settings.SHIPPED:
 import xl_jax.config  # noqa: E402, F401  not hooked: what it says of wrong types is tested
 import xl_jax.text.synthetic  # noqa: E402, F401  nor this: it has no arrays, and many small functions
 
-install_import_hook("xl_jax", "beartype.beartype")
+# Modules that write shapes; mypy sees the types of the others, and a check at every call would take
+# a seventh of the tests' time.
+ROOT = Path(__file__).parents[1]
+WITH_SHAPES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "xl_jax").rglob("*.py")
+    if "jaxtyping" in path.read_text("utf-8")
+]
+install_import_hook(WITH_SHAPES, "beartype.beartype")
 
 
 LONGEST = (

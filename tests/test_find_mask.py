@@ -131,31 +131,39 @@ def run() -> Run:
     return made
 
 
+@pytest.fixture(scope="module")
+def gradients(run: Run) -> Gradients:
+    return Gradients(run, 1024)
+
+
 @pytest.mark.slow
-def test_the_gradient_of_a_language_is_that_of_its_heldout_loss(run: Run) -> None:
+def test_the_gradient_of_a_language_is_that_of_its_heldout_loss(
+    run: Run, gradients: Gradients
+) -> None:
     state = init_state(run.model)
-    gradients = Gradients(run, 1024)
     np.testing.assert_allclose(gradients.weights, language_shares([300, 100], 0.7))
     found = gradients.of(state.params, "en")
     view = run.model.view(state.params, 0)
 
-    def heldout(of_view: Any, half: int) -> jax.Array:
-        rows = [r for i, (_, _, r) in enumerate(batches) if i % 2 == half]
-        losses = [row_losses(run.model, of_view, r, jnp.int32(0)).sum() for r in rows]
-        return sum(losses, jnp.zeros(())) / sum(r.weights.sum() for r in rows)
+    @jax.jit
+    @jax.grad
+    def expected(of_view: Any, rows: Any) -> jax.Array:
+        losses = row_losses(run.model, of_view, rows, jnp.int32(0))
+        return losses.sum() / rows.weights.sum()
 
     batches = list(gradients.heldout.scored(state.params, "en"))
-    assert len(batches) == 2
-    for half in (0, 1):
-        expected = jax.jit(jax.grad(heldout), static_argnums=1)(view, half)
-        for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    assert len(batches) == 2  # a half each
+    for half, (_, _, rows) in enumerate(batches):
+        leaves = jax.tree.leaves(expected(view, rows))
+        for x, y in zip(jax.tree.leaves(found), leaves, strict=True):
             np.testing.assert_allclose(x[half], y, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_only_leaves_that_are_shared_and_have_been_trained_count(run: Run) -> None:
+def test_only_leaves_that_are_shared_and_have_been_trained_count(
+    run: Run, gradients: Gradients
+) -> None:
     step = toy.compiled_step(run.model, 8)
-    gradients = Gradients(run, 1024)
     assert all(x.size == 0 for x in gradients.leaves(init_state(run.model)))
     state, _ = step(init_state(run.model), toy.steps(run.config, 2))
     leaves = {x.pattern: x for x in gradients.leaves(state)}
