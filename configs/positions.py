@@ -11,8 +11,8 @@ of a core. Rows with learned positions that table1.py:tiny or frame.py has
 need not be trained again: --adopt=studies/table1-tiny .
 
 Expected: no published figure. If private positions were what breaks Sep Emb with different starts,
-it would be near Default under `rope`. A lead of two seeds says no: retrieval stays near chance, so
-shared learned positions are a tie, and rotary ones, which all languages share, are not. Dufter and
+it would be near Default under `rope`. It is not: shared learned positions are a tie, and rotary
+ones are none (docs/studies/positions.md, two to three seeds). Dufter and
 Schuetze 2020 found that a small model without shared learned positions is hardly multilingual.
 """
 
