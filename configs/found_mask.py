@@ -1,7 +1,7 @@
 """Masks that tools/find_mask.py proposes, beside the paper's rows with as many private parameters.
 
     python train.py --config.seed=100 --config.keep_curve=True --workdir=runs/shared
-    python tools/find_mask.py --workdir=runs/shared --budget=12800     34816, 47600
+    python tools/find_mask.py --workdir=runs/shared --budget=12800      and with 34816, 47600
     python tools/run_study.py --config=configs/found_mask.py
 
 The main job under Sep L1, Sep Emb, and both; and under the three masks that the gradients of a run

@@ -153,6 +153,21 @@ def test_logits_are_the_tied_softmax_at_the_given_positions():
     np.testing.assert_allclose(states[-1], top, rtol=1e-5, atol=1e-5)
 
 
+def of_peer(peer, weights):
+    """What a model of transformers makes of the tokens, with `weights` in place of its own."""
+    import torch
+
+    peer.load_state_dict(
+        {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in weights.items()}
+    )
+    with torch.no_grad():
+        return peer(
+            input_ids=torch.tensor(TOKENS, dtype=torch.long),
+            attention_mask=torch.tensor(REAL, dtype=torch.long),
+            output_hidden_states=True,
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the two libraries' imports
 def test_post_norm_is_bert():
@@ -203,15 +218,7 @@ def test_post_norm_is_bert():
         weights |= linear(f"{name}.intermediate.dense", ours["ffn"]["up"], c.width)
         weights |= linear(f"{name}.output.dense", ours["ffn"]["down"], c.ffn)
         weights |= layer_norm(f"{name}.output.LayerNorm", ours["ffn_norm"])
-    peer.load_state_dict(
-        {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in weights.items()}
-    )
-    with torch.no_grad():
-        theirs = peer(
-            input_ids=torch.tensor(TOKENS, dtype=torch.long),
-            attention_mask=torch.tensor(REAL, dtype=torch.long),
-            output_hidden_states=True,
-        ).hidden_states
+    theirs = of_peer(peer, weights).hidden_states
     np.testing.assert_allclose(states, torch.stack(theirs).numpy(), rtol=1e-5, atol=1e-5)
 
 

@@ -23,6 +23,7 @@ from xl_jax.analysis.gradient_agreement import (
     patterns,
     products,
     propose,
+    with_private,
 )
 from xl_jax.batches.sampler import language_shares
 from xl_jax.errors import InputError
@@ -108,6 +109,9 @@ def test_leaves_are_grouped_and_those_that_gain_least_are_proposed() -> None:
     assert [x.size for x in propose(parts, 165)] == [5, 110, 50]
     assert [x.size for x in propose(parts, 60)] == [5, 50]  # the second does not fit
     assert propose(parts, 4) == []
+    assert propose([Part("noise", 1, Decrease(-1.0, 2.0)), parts[2]], 60) == [parts[2]]
+    rules = (("layer_1/ffn/up/.*", "private"), ("mlm/.*", "private"), (".*", "shared"))
+    assert with_private(parts[1:2], rules, paths) == (("layer_1/ffn/.*", "private"), *rules[1:])
 
 
 def test_steps_count_alike_whatever_the_size_of_their_gradients() -> None:

@@ -51,7 +51,7 @@ def test_a_leaf_is_cut_at_the_borders_that_rules_name() -> None:
         ("embed/token[row 5:20]", "private"),
         (".*", "shared"),
     ]
-    found = leaf_parts.cuts(TEMPLATE, [rules], "sharing")
+    found = leaf_parts.cuts(TEMPLATE, {"sharing": rules})
     assert {path: (kind, list(borders)) for path, (kind, borders) in found.items()} == {
         "layer_1/attention/query/kernel": ("head", [0, 1, 2, 3]),
         "layer_1/attention/query/bias": ("head", [0, 1, 2, 3]),
@@ -90,8 +90,15 @@ def test_a_leaf_is_cut_at_the_borders_that_rules_name() -> None:
 )
 def test_a_wrong_part(rule: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
-        leaf_parts.cuts(TEMPLATE, [[(rule, "shared"), REST]], "sharing")
+        leaf_parts.cuts(TEMPLATE, {"sharing": [(rule, "shared"), REST]})
     assert str(error.value).startswith(("sharing: ", "unknown part of a leaf in sharing"))
+
+
+def test_private_rows_that_start_equal_are_told() -> None:
+    rules = (("embed/token[row 10:20]", "private"), (".*", "shared"))
+    assert not toy.model(toy.config(rules)).equal_rows
+    told = toy.model(toy.config(rules, private_init="equal")).equal_rows
+    assert "start the same for 10 pieces of en and fr" in told
 
 
 def test_private_special_tokens_are_rows_already() -> None:

@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 import toy
 from jax.test_util import check_grads
-from test_encoder import REAL, TOKENS, B, T, V, config, encoder, jit, numpy_states, random_params
+from test_encoder import (
+    REAL,
+    TOKENS,
+    B,
+    T,
+    V,
+    config,
+    encoder,
+    jit,
+    numpy_states,
+    of_peer,
+    random_params,
+)
 from test_positions import turned
 
 from xl_jax.config import Mesh, Model
@@ -261,15 +273,7 @@ def test_it_is_modernbert() -> None:
         }
         if i:
             weights[f"{name}.attn_norm.weight"] = ours["attention_norm"]["scale"]
-    peer.load_state_dict(
-        {name: torch.tensor(np.asarray(leaf, np.float32)) for name, leaf in weights.items()}
-    )
-    with torch.no_grad():
-        theirs = peer(
-            input_ids=torch.tensor(TOKENS, dtype=torch.long),
-            attention_mask=torch.tensor(REAL, dtype=torch.long),
-            output_hidden_states=True,
-        )
+    theirs = of_peer(peer, weights)
     assert states.shape == (5, B, T, 12)
     hidden = torch.stack(theirs.hidden_states).numpy()
     np.testing.assert_allclose(states[:, REAL], hidden[:, REAL], rtol=1e-5, atol=1e-5)

@@ -46,6 +46,7 @@ def main() -> None:
     from xl_jax.analysis import gradient_agreement as agreement
     from xl_jax.evaluate.gradients import over_training
     from xl_jax.model import sharing
+    from xl_jax.rules import leaf_paths
     from xl_jax.runs.run_directory import load
 
     run = load(args.workdir)
@@ -76,8 +77,7 @@ def main() -> None:
     print(table(steps, found, average, {x.pattern for x in chosen}))
     given = run.config.sharing
     rules = sharing.preset(given) if isinstance(given, str) else given
-    mask = (*((x.pattern, "private") for x in chosen), *rules)
-    sharing.make_mask(mask, run.model.template, run.config.languages, run.model.absent)
+    mask = agreement.with_private(chosen, rules, leaf_paths(run.model.template))
     added = sum(x.size for x in chosen)
     print(f"\n{added:,} parameters added, of {args.budget:,}:")
     print(f'  --config.sharing="{mask}"')

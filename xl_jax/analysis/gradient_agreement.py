@@ -8,11 +8,14 @@ give one another. The rest is what a private leaf goes without; where it is nega
 are in each other's way.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from xl_jax.rules import Rules, pattern_of
 
 
 class Decrease(NamedTuple):
@@ -25,8 +28,8 @@ class Decrease(NamedTuple):
     @property
     def gain(self) -> float:
         """What sharing adds, over what each language gives itself: 0 where the gradients have
-        nothing to do with each other, n - 1 where n languages agree in full, below 0 in conflict.
-        """
+        nothing to do with each other, below 0 in conflict, n - 1 where n languages of equal weight
+        have the same gradient; NaN where noise leaves no estimate."""
         return self.others / self.own if self.own > 0 else float("nan")
 
 
@@ -53,7 +56,7 @@ def products(
 
 
 def decrease(products_LxL: Float[np.ndarray, "L L"], weights_L: Float[np.ndarray, "L"]) -> Decrease:
-    """Of a leaf that all these languages share, from `products`, summed over its leaves."""
+    """Of parameters that all these languages share, from `products`."""
     weighted = products_LxL * np.outer(weights_L, weights_L)
     own, squares = float(np.trace(weighted)), np.diagonal(products_LxL)
     cosines = []
@@ -91,13 +94,25 @@ def mean(steps: Sequence[Sequence[Part]]) -> list[Part]:
 
 def propose(parts: Sequence[Part], budget: int) -> list[Part]:
     """The parts to make private within `budget` added parameters: those first whose sharing gains
-    least, conflicts before all; one that does not fit is left out."""
+    least, conflicts before all. Left out: one that does not fit, one without an estimate."""
     chosen, left = [], budget
-    for part in sorted(parts, key=lambda x: x.decrease.gain):
+    known = [part for part in parts if not math.isnan(part.decrease.gain)]
+    for part in sorted(known, key=lambda x: x.decrease.gain):
         if part.size <= left:
             chosen.append(part)
             left -= part.size
     return chosen
+
+
+def with_private(chosen: Sequence[Part], rules: Rules, paths: Sequence[str]) -> Rules:
+    """`rules` of sharing with the chosen parts private before them; without those of `rules` that
+    nothing is left for, which `rules.assign` would refuse."""
+    private = [(part.pattern, "private") for part in chosen]
+    first = [pattern_of(pattern, "chosen") for pattern, _ in private]
+    given = [pattern_of(pattern, "sharing") for pattern, _ in rules]
+    left = [path for path in paths if not any(pattern.matches(path) for pattern in first)]
+    used = {next(i for i, pattern in enumerate(given) if pattern.matches(path)) for path in left}
+    return (*private, *(rule for i, rule in enumerate(rules) if i in used))
 
 
 def patterns(paths: Iterable[str]) -> Mapping[str, list[str]]:

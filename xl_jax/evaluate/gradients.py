@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from xl_jax.analysis import gradient_agreement as agreement
 from xl_jax.batches.sampler import language_shares
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
-from xl_jax.model import leaf_parts, sharing
+from xl_jax.model import sharing
 from xl_jax.model.masking import MaskedRows
 from xl_jax.pretrain.heldout import ROWS, Heldout
 from xl_jax.rules import leaf_paths
@@ -59,17 +60,16 @@ class Gradients:
         self.run, self.heldout = run, Heldout(run, rows)
         lines = [len(run.data.train[x]) for x in run.config.languages]
         self.weights = language_shares(lines, run.config.batch.alpha)
-        self.of_batch = jax.jit(jax.value_and_grad(self._loss, has_aux=True))
+        self.of_batch = jax.jit(jax.grad(self._loss, has_aux=True))
 
     def of(self, params: sharing.Params, language: str) -> Any:
         """The language's tree of gradients of its mean loss, [2, ...]: a half each."""
         number = self.run.language(language)
-        view = self.run.model.view(params, number)
         sums: list[Any] = [None, None]
         counts = [0.0, 0.0]
         for i, (_, _, rows) in enumerate(self.heldout.scored(params, language)):
-            (_, tokens), grads = self.of_batch(view, rows, jnp.int32(number))
-            grads = jax.tree.map(np.asarray, leaf_parts.split(grads, self.run.model.cuts))
+            grads, tokens = self.of_batch(params, rows, jnp.int32(number))
+            grads = jax.tree.map(np.asarray, sharing.select(grads, self.run.model.mask, number))
             half = sums[i % 2]
             sums[i % 2] = grads if half is None else jax.tree.map(np.add, half, grads)
             counts[i % 2] += float(tokens)
@@ -86,15 +86,16 @@ class Gradients:
         languages = self.run.config.languages
         grads = zip(*(jax.tree.leaves(self.of(state.params, x)) for x in languages), strict=True)
         b2, eps = self.run.config.optim.b2, self.run.config.optim.eps
-        scales = jax.tree.map(lambda _, m: _scale(m, b2, eps), state.params, state.moments)
+        scales = jax.tree.map(lambda p, m: _scale(p, m, b2, eps), state.params, state.moments)
         names = leaf_paths(self.run.model.template)
         of_leaves = zip(names, grads, jax.tree.leaves(scales), _variants(self.run), strict=True)
         return [self._leaf(*of_leaf) for of_leaf in of_leaves]
 
     def _loss(
-        self, view: Any, rows: MaskedRows, language: jax.Array
+        self, params: sharing.Params, rows: MaskedRows, language: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        losses = row_losses(self.run.model, view, rows, language)
+        model = self.run.model
+        losses = row_losses(model, model.view(params, language), rows, language)
         return losses.sum(), rows.weights.sum()
 
     def _leaf(
@@ -118,14 +119,14 @@ class Gradients:
 
 
 def _variants(run: Run) -> list[sharing.Variants]:
-    structure: Any = jax.tree.structure(run.model.template)
-    return structure.flatten_up_to(run.model.mask)
+    return [variants for _, variants in sharing.by_path(run.model.template, run.model.mask)]
 
 
-def _scale(moments: Any, b2: float, eps: float) -> np.ndarray:
-    """Adam's factor of the gradient, [V, ...]; 0 where a variant is frozen or was never trained."""
-    if not hasattr(moments, "nu"):
-        return np.zeros(1)  # frozen
+def _scale(params: jax.Array, moments: Any, b2: float, eps: float) -> np.ndarray:
+    """Adam's factor of the gradient, [V, ...]; 0 where a leaf is frozen or a variant was never
+    trained."""
+    if isinstance(moments, optax.EmptyState):
+        return np.zeros(params.shape)
     nu, count = np.asarray(moments.nu, np.float64), np.asarray(moments.count)
     count = count.reshape(-1, *[1] * (nu.ndim - 1))
     scale = 1 / (np.sqrt(nu / np.maximum(1 - b2**count, 1e-12)) + eps)

@@ -7,7 +7,7 @@ any other; the module sees them joined.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -34,8 +34,11 @@ _AXES = {  # kind -> (paths, axis of one language's leaf)
 }
 
 
-def cuts(template: Any, rules: Iterable[Rules], what: str) -> Cuts:
+def cuts(template: Any, rules: Mapping[str, Rules]) -> Cuts:
     """Where the leaves of `template` (shapes, without parts) are cut.
+
+    Args:
+      rules: by the name that errors give them.
 
     Raises:
       InputError: an unknown kind of part, one beyond the leaf, one that no matching leaf has, or
@@ -43,7 +46,8 @@ def cuts(template: Any, rules: Iterable[Rules], what: str) -> Cuts:
     """
     shapes = dict(zip(leaf_paths(template), map(jnp.shape, jax.tree.leaves(template)), strict=True))
     found: dict[str, tuple[str, set[int]]] = {}
-    for pattern in dict.fromkeys(p for of_field in rules for p, _ in of_field):
+    patterns = [(what, pattern) for what, given in rules.items() for pattern, _ in given]
+    for what, pattern in patterns:
         _, part = split_name(pattern)
         if part is None:
             continue

@@ -39,13 +39,9 @@ class SharedModel:
     def cuts(self) -> leaf_parts.Cuts:
         """The leaves of the module that rules name parts of."""
         c, whole = self.config, _template(self.module)
-        found: dict[str, Any] = {}
-        named = {"sharing": c.sharing, "freeze": c.freeze, "private_init": c.private_init}
-        for what, rules in {**named, "start_rules": c.start_rules}.items():
-            if not isinstance(rules, str):
-                leaf_parts.cuts(whole, [rules], what)  # errors name the field
-                found[what] = rules
-        cuts = leaf_parts.cuts(whole, found.values(), "rules")
+        fields = ("sharing", "freeze", "private_init", "start_rules")
+        rules = {name: getattr(c, name) for name in fields}
+        cuts = leaf_parts.cuts(whole, {k: x for k, x in rules.items() if not isinstance(x, str)})
         if "embed/token" in cuts and c.vocab.specials == "private":
             raise InputError(
                 "vocab.specials = 'private' keeps rows of embed/token for each language: rules "
@@ -132,23 +128,25 @@ class SharedModel:
     def equal_rows(self) -> str:
         """A warning where equal starts are a leak: private token tables in which the same row means
         something in two languages start alike in it. Empty where nothing leaks."""
-        if "embed/token" in self.cuts:
-            return ""  # rows are taken apart: whoever does so knows which
-        degree, variants = self.init_degrees["embed"]["token"], self.mask["embed"]["token"]
-        if degree == 1 or len(set(variants)) == 1:
-            return ""
-        languages = self.config.languages
-        lines = []
-        for (i, a), (j, b) in itertools.combinations(enumerate(languages), 2):
-            common = int((self.seen[i] & self.seen[j]).sum())
-            if variants[i] != variants[j] and common:
-                how = "the same" if degree == 0 else f"alike (degree {degree:g})"
-                what = "numbers" if self.config.vocab.mode == "local" else "pieces"
-                lines.append(f"{common:,} {what} of {a} and {b}")
-        if not lines:
+        what = "numbers" if self.config.vocab.mode == "local" else "pieces"
+        degrees = jax.tree.leaves(self.init_degrees)
+        found = []
+        for (name, variants), degree in zip(
+            sharing.by_path(self.template, self.mask), degrees, strict=True
+        ):
+            path, part = split_name(name)
+            if path != "embed/token" or degree == 1:
+                continue
+            rows = slice(*part[1:]) if part else slice(None)
+            how = "the same" if degree == 0 else f"alike (degree {degree:g})"
+            for (i, a), (j, b) in itertools.combinations(enumerate(self.config.languages), 2):
+                common = int((self.seen[i] & self.seen[j])[rows].sum())
+                if variants[i] != variants[j] and common:
+                    found.append(f"{how} for {common:,} {what} of {a} and {b}")
+        if not found:
             return ""
         return (
-            f"private_init: rows of embed/token start {how} for {', '.join(lines)}: the private "
+            f"private_init: rows of embed/token start {', '.join(found)}: the private "
             "tables have that much in common before any training"
         )
 
