@@ -49,14 +49,13 @@ def test_remat_computes_layers_again_and_changes_no_gradient() -> None:
     )
 
 
-@pytest.mark.parametrize("positions", ["learned", "rope"])
+@pytest.mark.parametrize(("positions", "causal"), [("learned", False), ("rope", True)])
 def test_cudnn_is_given_what_computes_the_same(
-    monkeypatch: pytest.MonkeyPatch, positions: str
+    monkeypatch: pytest.MonkeyPatch, positions: str, causal: bool
 ) -> None:
     """There is no GPU here: the same call computed by XLA, where the tokens are not padding."""
-    plain = dataclasses.replace(
-        MODEL, dtype="bfloat16", attention_dropout=0.0, position_encoding=positions
-    )
+    form = {"position_encoding": positions, "causal": causal}
+    plain = dataclasses.replace(MODEL, dtype="bfloat16", attention_dropout=0.0, **form)
     fused = dataclasses.replace(plain, attention="cudnn")
     asked = []
 

@@ -70,7 +70,8 @@ def gelu(x):
 def numpy_states(params, tokens, real, norm, turn=lambda x_TxK, layer: x_TxK, **options):
     """The definition: all layers' states [L+1, B, T, D] in float64, one row and head at a time.
     `turn`: what is done to the queries and keys of a head. Of `options`, `rms`: the norm is;
-    `activation`: of the feed-forward; `reach(layer)`: how far from a token are those it sees."""
+    `activation`: of the feed-forward; `reach(layer)`: how far from a token are those it sees;
+    `causal`: it sees none after it."""
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     rms, act = options.get("rms", False), options.get("activation", gelu)
     reach = options.get("reach", lambda layer: np.inf)
@@ -82,7 +83,8 @@ def numpy_states(params, tokens, real, norm, turn=lambda x_TxK, layer: x_TxK, **
 
     def attention(x, real_T, at, i):
         total = at["output"].get("bias", 0)
-        far_TxT = np.abs(np.subtract.outer(range(len(x)), range(len(x)))) > reach(i)
+        back_TxT = np.subtract.outer(range(len(x)), range(len(x)))
+        far_TxT = (np.abs(back_TxT) > reach(i)) | (back_TxT < 0 if options.get("causal") else False)
         for h in range(at["query"]["kernel"].shape[1]):
             q, k, v = (
                 x @ at[name]["kernel"][:, h] + (at[name]["bias"][h] if "bias" in at[name] else 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xl_jax.config import Masking
-from xl_jax.model.masking import MaskedRows, make_pools, mask_rows, n_predictions, rate_at
+from xl_jax.model.masking import Predictions, make_pools, mask_rows, n_predictions, rate_at
 from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, PAD, UNK
 
 V = 45
@@ -25,10 +25,10 @@ def jitted(tokens, language, key, config, pools):
 
 
 def masked(tokens, key=0, language=0, pool="all", **split):
-    """`MaskedRows` of `tokens`, as NumPy."""
+    """`Predictions` of `tokens`, as NumPy."""
     config, pools = Masking(pool=pool, **split), make_pools(OWNED, pool)
     rows = jitted(jnp.asarray(tokens), jnp.int32(language), jax.random.key(key), config, pools)
-    return MaskedRows(*map(np.asarray, rows))
+    return Predictions(*map(np.asarray, rows))
 
 
 def lines(lengths, T):

@@ -26,7 +26,7 @@ from test_encoder import (
 )
 from test_positions import turned
 
-from xl_jax.config import Mesh, Model
+from xl_jax.config import Masking, Mesh, Model
 from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.errors import InputError
 from xl_jax.interchange import formats
@@ -56,6 +56,11 @@ def silu(x: np.ndarray) -> np.ndarray:
         ({"bias": False}, {}),
         ({"norm": "pre", "embed_norm": True}, {}),
         ({"window": 4, "global_every": 2}, {"reach": lambda layer: np.inf if layer == 1 else 2}),
+        ({"causal": True}, {"causal": True}),
+        (
+            {"causal": True, "norm": "pre", "window": 2, "global_every": 2},
+            {"causal": True, "reach": lambda layer: np.inf if layer == 1 else 1},
+        ),
         (
             MODERN,
             {
@@ -113,7 +118,7 @@ def test_parameters() -> None:
 
 def modern(mesh: Mesh | None = None, **fields: Any) -> SharedModel:
     model = dataclasses.replace(toy.config().model, **{**MODERN, **fields})
-    return toy.model(toy.config("sep_emb_l1", model=model, mesh=mesh or Mesh()))
+    return toy.model(toy.config("sep_emb_l1", model=model, mesh=mesh or Mesh(), masking=Masking()))
 
 
 def test_the_mesh_divides_gates_and_misses_no_bias() -> None:
@@ -179,6 +184,7 @@ def test_what_does_not_go_together(fields: dict[str, Any], message: str) -> None
         ({"bias": False}, "it has model.bias = True, not False"),
         ({"embed_norm": True}, "it has model.embed_norm = False, not True"),
         ({"window": 2}, "it has model.window = 0, not 2"),
+        ({"causal": True}, "it has model.causal = False, not True"),
         ({"activation": "swiglu"}, "its feed-forward has no gate, the model's is 'swiglu'"),
     ],
 )
@@ -190,12 +196,16 @@ def test_no_format_of_transformers_holds_it(changes: dict[str, Any], why: str) -
 
 @pytest.mark.parametrize(
     "changes",
-    [{"norm_kind": "layer"}, {"activation": "swiglu"}, {"window": 4}, {"rope_base_local": 9.0}],
+    [
+        *({"norm_kind": "layer"}, {"activation": "swiglu"}, {"window": 4}),
+        *({"rope_base_local": 9.0}, {"causal": True}),
+    ],
 )
 def test_it_starts_from_its_own_kind(changes: dict[str, Any]) -> None:
     start_from.plan(modern(), modern())
     ((name, value),) = changes.items()
-    with pytest.raises(InputError, match=f"model.{name}: {value!r} -> {MODERN[name]!r}"):
+    own = MODERN.get(name, False)
+    with pytest.raises(InputError, match=f"model.{name}: {value!r} -> {own!r}"):
         start_from.plan(modern(), modern(**changes))
     with pytest.raises(InputError, match="model.bias: True -> False"):
         start_from.plan(modern(), modern(bias=True))

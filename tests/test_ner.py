@@ -178,10 +178,10 @@ def test_labels_stand_at_first_pieces_and_unseen_ones_are_counted() -> None:
     items = [Sentence(["ab", "c", "d"], ["B-X", "B-Z", "O"], [True, False, True])]
     assert task.unseen(items) == {"B-Z": 1}
     rows = task.rows(items, Letters(), "en", FRAMING)
-    assert [int(rows.tokens[i]) for i in rows.first_pieces] == [letter(x) for x in "acd"]
+    assert [int(rows.tokens[i]) for i in rows.read_at] == [letter(x) for x in "acd"]
     assert rows.labels["tag"].tolist() == [0, -1, 2]
     output = {"logits": np.eye(3)[[0, 1, 0, 2]]}  # the last is padding
-    assert task.decode(output, rows.first_pieces) == ["B-X", "I-X", "B-X"]
+    assert task.decode(output, rows.read_at) == ["B-X", "I-X", "B-X"]
     assert task.decode(output, np.asarray([1, 3, -1])) == ["B-X", "I-X", "O"]  # cut off: O
     assert task.scores(items, [["B-X", "O", "O"]])["recall"] == 0.5  # the unseen one is missed
 

@@ -74,7 +74,7 @@ def test_pairs_have_one_label_at_the_first_token() -> None:
     rows = task.rows(items, Words(), "en", FRAMING)
     w1, w2, w3 = (N_SPECIAL + i for i in (1, 2, 3))
     assert rows.tokens[:6].tolist() == [BOS, w1, w2, EOS, w3, EOS]
-    assert rows.first_pieces.tolist() == [0, 0] and rows.labels["label"].tolist() == [0, -1]
+    assert rows.read_at.tolist() == [0, 0] and rows.labels["label"].tolist() == [0, -1]
 
 
 def test_accuracy_stands_beside_chance_and_majority() -> None:

@@ -258,8 +258,8 @@ def test_rows_have_root_first_and_labels_by_word(tmp_path: Path) -> None:
     task = Parsing.learn([sentence], Tuning(task="parsing"))
     assert task.relations == ("case", "det", "nsubj", "obl", "punct", "root")
     rows = task.rows([sentence], Letters(), "fr", FRAMING)
-    first = [rows.tokens[i] for i in rows.first_pieces]
-    assert rows.first_pieces[0] == 0 and first[1:] == [letter(x) for x in "evdll."]
+    first = [rows.tokens[i] for i in rows.read_at]
+    assert rows.read_at[0] == 0 and first[1:] == [letter(x) for x in "evdll."]
     assert rows.labels["head"].tolist() == [-1, 2, 0, 5, 5, 2, 2]
     assert rows.labels["relation"].tolist() == [-1, 2, 5, 0, 1, 3, 4]
     other = Parsing.learn([sentence], Tuning(task="parsing", subtypes=True))
@@ -274,14 +274,14 @@ def test_what_was_cut_off_is_not_learnt_and_still_makes_a_tree() -> None:
     task = Parsing.learn([long], Tuning(task="parsing"))
     framing = FRAMING.__class__(FRAMING.first, 8, "truncate", "text")
     rows = task.rows([long], Words(), "en", framing)
-    assert rows.first_pieces.tolist() == [0, 1, 2, 3, 4, 5, 6, -1, -1, -1]
+    assert rows.read_at.tolist() == [0, 1, 2, 3, 4, 5, 6, -1, -1, -1]
     assert rows.labels["head"].tolist() == [-1, 3, -1, 0, 3, 3, 3, -1, -1, -1]
     assert rows.labels["relation"][2] == -1
     assert rows.counts == {"items_cut": 1, "words_cut_off": 3}
     arcs = np.full((10, 10), -9.0)
     arcs[[1, 2, 3, 4, 5, 6], [2, 0, 2, 3, 3, 3]] = -0.1
     output = {"arcs": arcs, "relations": np.zeros((10, 10), np.int32)}
-    found = task.decode(output, rows.first_pieces)
+    found = task.decode(output, rows.read_at)
     assert found.heads == [2, 0, 2, 3, 3, 3, 2, 2, 2]
     assert found.relations == ["r", "root", "r", "r", "r", "r"] + ["dep"] * 3
     assert official([long], [found])["uas_official"] == pytest.approx(3 / 9)

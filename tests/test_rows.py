@@ -33,11 +33,11 @@ def test_words_are_encoded_alone_and_found_at_their_first_piece() -> None:
     encode = encode_words(Letters(), "en", "text")
     (found,) = encode([["ab", "c", "\u00ad", "\u00e9"]], [[True, False, True, True]])
     assert [x.pieces.tolist() for x in found] == [row("_ab"), row("c"), row("?"), row("_?")]
-    assert [x.first for x in found] == [1, 0, 0, 1]  # the space is a piece, but no first piece
+    assert [x.read for x in found] == [1, 0, 0, 1]  # the space is a piece, but no first piece
     (found,) = encode_words(Letters(), "en", "all")([["ab", "c"]], [[True, False]])
     assert [x.pieces.tolist() for x in found] == [row("_ab"), row("_c")]
     (found,) = encode_words(Words(), "en", "text")([["w1", "w2"]], [[True, False]])
-    assert [(len(x.pieces), x.first) for x in found] == [(1, 0), (1, 0)]
+    assert [(len(x.pieces), x.read) for x in found] == [(1, 0), (1, 0)]
 
 
 def test_a_long_sentence_becomes_windows_that_overlap_by_half() -> None:
@@ -45,11 +45,11 @@ def test_a_long_sentence_becomes_windows_that_overlap_by_half() -> None:
     rows = one([1] * 9, length=8)
     pieces = [10 + 100 * i for i in range(9)]
     assert rows.tokens.tolist() == [BOS, *pieces[:6], EOS, BOS, *pieces[3:], EOS]
-    assert rows.first_pieces.tolist() == [1, 2, 3, 4, 5, 6, 8 + 4, 8 + 5, 8 + 6]
+    assert rows.read_at.tolist() == [1, 2, 3, 4, 5, 6, 8 + 4, 8 + 5, 8 + 6]
     assert rows.counts == {"items_in_windows": 1}
     short = one([2, 1], length=8, root=True)
     assert short.tokens.tolist() == [BOS, 10, 11, 110, EOS]
-    assert short.first_pieces.tolist() == [0, 1, 3]
+    assert short.read_at.tolist() == [0, 1, 3]
     assert short.labels["tag"].tolist() == [-1, 0, 1]
 
 
@@ -72,20 +72,20 @@ def test_words_are_followed_into_another_order() -> None:
         *(BOS, 510, 410, 310, 210, EOS),
     ]
     assert runs == [(4, 0), (4, 1)]
-    assert found.tokens[found.first_pieces].tolist() == [10, 110, 210, 310, 410, 510]
+    assert found.tokens[found.read_at].tolist() == [10, 110, 210, 310, 410, 510]
     assert found.labels["tag"].tolist() == [0, 1, 2, 3, 4, 5]
     several = word_rows([[word(10, 1), word(20, 2)], [word(30, 1)], []], {}, BOS, 6, root=True)
     found = reordered(several, lambda n, _: np.arange(n)[::-1])
     assert found.tokens.tolist() == [BOS, 21, 20, 10, EOS, BOS, 30, EOS, BOS, EOS]
-    assert found.first_pieces.tolist() == [0, 3, 2, 0, 1, 0]  # the root stays
+    assert found.read_at.tolist() == [0, 3, 2, 0, 1, 0]  # the root stays
     cut = reordered(one([1, 4, 2], length=8, long="truncate"), lambda n, _: np.arange(n))
-    assert cut.first_pieces.tolist() == [1, 2, -1]
+    assert cut.read_at.tolist() == [1, 2, -1]
 
 
 def test_truncating_counts_what_it_cuts_off() -> None:
     rows = one([1, 4, 2, 1], length=8, long="truncate")
     assert rows.tokens.tolist() == [BOS, 10, 110, 111, 112, 113, EOS]
-    assert rows.first_pieces.tolist() == [1, 2, -1, -1]
+    assert rows.read_at.tolist() == [1, 2, -1, -1]
     assert rows.labels["tag"].tolist() == [0, 1, -1, -1]
     assert rows.counts == {"items_cut": 1, "words_cut_off": 2}
 
@@ -98,7 +98,7 @@ def test_truncating_counts_what_it_cuts_off() -> None:
 @settings(max_examples=200, deadline=None)
 def test_windowing_loses_no_word(sizes: list[int], length: int, root: bool) -> None:
     rows = one(sizes, length, root=root)
-    first = rows.first_pieces[1:] if root else rows.first_pieces
+    first = rows.read_at[1:] if root else rows.read_at
     assert rows.tokens[first].tolist() == [100 * i + 10 for i in range(len(sizes))]
     assert rows.labels["tag"][root:].tolist() == list(range(len(sizes)))
     windows = [rows.tokens[i : i + length] for i in range(0, len(rows.tokens), length)]
@@ -129,5 +129,5 @@ def test_pairs_that_are_too_long_lose_the_end_of_the_longer_side(
     pair = tuple(np.asarray([letter(x) for x in text], np.int32) for text in (premise, hypothesis))
     rows = pair_rows([pair], [2], BOS, 8)
     assert rows.tokens.tolist() == row(expected)
-    assert rows.first_pieces.tolist() == [0] and rows.labels["label"].tolist() == [2]
+    assert rows.read_at.tolist() == [0] and rows.labels["label"].tolist() == [2]
     assert rows.counts == Counter(items_cut=cut)

@@ -18,6 +18,7 @@ from xl_jax.devices.mesh import make_mesh
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.masking import mask_rows
+from xl_jax.model.predictions import Predictions
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rng import Purpose, key
 from xl_jax.rules import leaf_paths
@@ -68,7 +69,12 @@ def plain_update(model: SharedModel) -> Any:
         total = n = 0.0
         for tokens_slot, language, number in zip(tokens, languages, numbers, strict=True):
             draw = jax.random.fold_in(key(c.seed, Purpose.MASKING), number)
-            rows = mask_rows(tokens_slot, language, draw, c.masking, model.pools)
+            if c.model.causal:
+                at = jnp.tile(jnp.arange(tokens_slot.shape[1] - 1), (len(tokens_slot), 1))
+                targets = jnp.roll(tokens_slot, -1, axis=1)[:, :-1]
+                rows = Predictions(tokens_slot, at, targets, 1.0 * (targets >= N_SPECIAL))
+            else:
+                rows = mask_rows(tokens_slot, language, draw, c.masking, model.pools)
             logits = model.module.apply(
                 {"params": p},
                 rows.tokens,
@@ -89,8 +95,9 @@ def plain_update(model: SharedModel) -> Any:
     return tx, update
 
 
-def all_shared_is_plain(form: Model) -> None:
-    model = toy.model(toy.config("all_shared", model=form))
+def all_shared_is_plain(form: Model, masking: Masking | None = None) -> None:
+    masking = masking or toy.config().masking
+    model = toy.model(toy.config("all_shared", model=form, masking=masking))
     batches = toy.steps(model.config, 4)
     start = sharing.select(init_state(model).params, model.mask, 0)
     expected = plain_training(model, batches, start, slots=[0, 1])

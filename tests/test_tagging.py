@@ -111,7 +111,7 @@ def test_labels_stand_at_first_pieces() -> None:
     item = sentence(["VERB", "INTJ", "_", "NOUN"], ["ab", "c", "d", "e"])
     assert task.unseen([item]) == {"INTJ": 1}
     rows = task.rows([item], Letters(), "en", FRAMING)
-    assert [int(rows.tokens[i]) for i in rows.first_pieces] == [letter(x) for x in "acde"]
+    assert [int(rows.tokens[i]) for i in rows.read_at] == [letter(x) for x in "acde"]
     assert rows.labels["tag"].tolist() == [1, -1, -1, 0]
     output = {"logits": np.eye(2)[[0, 1, 0, 1, 1]]}  # the last is padding
     assert task.decode(output, np.asarray([1, 3, 4, -1])) == ["NOUN", "VERB", "NOUN", "_"]

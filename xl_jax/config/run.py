@@ -163,6 +163,13 @@ class Config(Section):
             self.data.length <= self.model.positions,
             f"data.length = {self.data.length} is beyond model.positions = {self.model.positions}",
         )
+        for name in ("rate", "last_rate", "mask", "keep", "random") if self.model.causal else ():
+            given, default = getattr(self.masking, name), getattr(Masking(), name)
+            require(
+                given == default,
+                f"model.causal = True predicts every next token and masks none: masking.{name} = "
+                f"{given} does nothing; leave it at {default}",
+            )
         for name in ("log_every", "eval_every", "checkpoint_every", "steps"):
             value = getattr(self, name)
             require(

@@ -48,6 +48,12 @@ class Model(Section, where="model."):
         integer(2, 1000),
         "with a window layers 1, 1 + n, 1 + 2n, ... see all tokens, the others are local",
     )
+    causal: bool = option(
+        False,
+        boolean(),
+        "a decoder: a token sees itself and those before it, and predicts the next (GPT); nothing "
+        "is masked",
+    )
     norm: str = option(
         "post", choice("post", "pre"), "the norm is after (XLM, BERT) or before a sublayer"
     )

@@ -13,7 +13,7 @@ from xl_jax.batches.sampler import language_shares
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
 from xl_jax.model import sharing
-from xl_jax.model.masking import MaskedRows
+from xl_jax.model.predictions import Predictions
 from xl_jax.pretrain.heldout import ROWS, Heldout
 from xl_jax.rules import leaf_paths
 from xl_jax.runs.run_directory import Run
@@ -53,7 +53,7 @@ def over_training(run: Run, rows: int, log: Callable[[str], None] = print) -> It
 class Gradients:
     """Of the held-out loss of every language, over two halves of its rows.
 
-    Predicted tokens are shown as the mask symbol, as where perplexity is measured.
+    What is predicted is what is predicted where perplexity is measured.
     """
 
     def __init__(self, run: Run, rows: int):
@@ -92,7 +92,7 @@ class Gradients:
         return [self._leaf(*of_leaf) for of_leaf in of_leaves]
 
     def _loss(
-        self, params: sharing.Params, rows: MaskedRows, language: jax.Array
+        self, params: sharing.Params, rows: Predictions, language: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         model = self.run.model
         losses = row_losses(model, model.view(params, language), rows, language)

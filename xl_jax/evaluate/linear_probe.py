@@ -174,21 +174,21 @@ def _measured(
 
 def _answers(task: Task, rows: Rows, logits_nxC: np.ndarray, at: np.ndarray) -> list[Any]:
     """The task's answer to every item, from the outputs for the words numbered `at`."""
-    of_words = np.zeros((len(rows.first_pieces), logits_nxC.shape[1]), np.float32)
+    of_words = np.zeros((len(rows.read_at), logits_nxC.shape[1]), np.float32)
     of_words[at] = logits_nxC
     ends = itertools.pairwise(rows.word_starts.tolist())
-    return [task.decode({"logits": of_words[a:b]}, rows.first_pieces[a:b]) for a, b in ends]
+    return [task.decode({"logits": of_words[a:b]}, rows.read_at[a:b]) for a, b in ends]
 
 
 def _states(
     context: Context, weights: str, language: str, rows: Rows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """States [L, n, D] of the words' first pieces, and the numbers of these words: all but those
+    """States [L, n, D] of the words, and the numbers of these words: all but those
     that were cut off."""
     lines, parts, numbers = [], [], []
     for item, (start, end) in enumerate(itertools.pairwise(rows.starts.tolist())):
         words = np.arange(*rows.word_starts[item : item + 2])
-        first = rows.first_pieces[words]
+        first = rows.read_at[words]
         for at in range(0, end - start, rows.length):
             window = rows.tokens[start + at : min(start + at + rows.length, end)]
             line = window[1 : np.flatnonzero(window == EOS)[-1]]

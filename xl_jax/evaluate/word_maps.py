@@ -41,7 +41,7 @@ def word_maps(
     for column, (encoders, language) in enumerate(
         ((context.source, source), (context.target, target))
     ):
-        lines, parts = _first_pieces(
+        lines, parts = _read_at(
             encoders, language, [t[column] for t in texts], [x[:, column] for x in links]
         )
         view = encoders.views(weights)[language]
@@ -66,23 +66,24 @@ def _blanks(text: str) -> tuple[list[str], list[bool]]:
     return words, [True] * len(words)
 
 
-def _first_pieces(
+def _read_at(
     encoders: Encoders,
     language: str,
     texts: Sequence[tuple[list[str], list[bool]]],
     chosen: Sequence[np.ndarray],
 ) -> tuple[Shard, list[np.ndarray]]:
-    """Lines of pieces, and for each token which of the line's links it stands for: the first piece
-    of the i-th chosen word has number i."""
+    """Lines of pieces, and for each token which of the line's links it stands for: where
+    the i-th chosen word is read has number i."""
     vocabulary = encoders.run.data.vocabulary
-    words = encode_words(vocabulary, language, "text")([t[0] for t in texts], [t[1] for t in texts])
+    encode = encode_words(vocabulary, language, "text", encoders.run.config.model.causal)
+    words = encode([t[0] for t in texts], [t[1] for t in texts])
     lines, parts = [], []
     for sentence, links in zip(words, chosen, strict=True):
         sizes = [len(word.pieces) for word in sentence]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        firsts = starts[:-1] + [word.first for word in sentence]
+        read_at = starts[:-1] + [word.read for word in sentence]
         part = np.full(starts[-1], -1)
-        part[firsts[links]] = np.arange(len(links))
+        part[read_at[links]] = np.arange(len(links))
         lines.append(np.concatenate([np.zeros(0, np.int32), *(w.pieces for w in sentence)]))
         parts.append(part)
     return of_lines([line.astype(np.int32) for line in lines]), parts

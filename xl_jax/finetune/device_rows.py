@@ -15,19 +15,19 @@ class Data(NamedTuple):
 
     tokens: Any
     starts: Any
-    first_pieces: Any
+    read_at: Any
     word_starts: Any
     labels: dict[str, Any]
 
 
 class Batch(NamedTuple):
     tokens: Any  # [rows, windows, length]
-    first_pieces: Any  # [rows, words], -1 beyond a row's words
+    read_at: Any  # [rows, words], -1 beyond a row's words
     labels: dict[str, Any]  # [rows, words]
 
 
 def host_data(rows: Rows) -> Data:
-    return Data(rows.tokens, rows.starts, rows.first_pieces, rows.word_starts, rows.labels)
+    return Data(rows.tokens, rows.starts, rows.read_at, rows.word_starts, rows.labels)
 
 
 def device_data(rows: Rows) -> Data:
@@ -49,6 +49,6 @@ def gather(data: Data, items: Any, bucket: Bucket) -> Batch:
     words = partial(take, starts=data.word_starts, width=bucket.words, padding=-1)
     return Batch(
         tokens.reshape(len(items), bucket.windows, bucket.length),
-        words(data.first_pieces),
+        words(data.read_at),
         {name: words(flat) for name, flat in data.labels.items()},
     )

@@ -68,7 +68,7 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
     if tuning.layer > c.model.layers:
         last = f"the encoder's last layer, {c.model.layers}"
         raise InputError(f"tune.layer = {tuning.layer} is beyond {last}")
-    framing = Framing(FIRST[c.data.windows], length, tuning.long, tuning.spaces)
+    framing = Framing(FIRST[c.data.windows], length, tuning.long, tuning.spaces, c.model.causal)
     mask = flatten(run.model.mask)
     source = run.language(tuning.source)
     views = {}

@@ -47,7 +47,7 @@ class Tuned(nn.Module):
     def __call__(
         self,
         tokens_BxKxT: Int[Array, "B K T"],
-        first_piece_BxW: Int[Array, "B W"],
+        read_at_BxW: Int[Array, "B W"],
         labels: dict[str, Int[Array, "B W"]] | None = None,
         train: bool = False,
         affine: tuple[Float[Array, "D D"], Float[Array, " D"]] | None = None,
@@ -55,16 +55,16 @@ class Tuned(nn.Module):
         """The head's outputs for sentences of K windows.
 
         Args:
-          first_piece_BxW: the position of each word's first piece in the windows, one after the
-            other; negative for a word that has none.
+          read_at_BxW: the position of each word's state in the windows, one after the other (see
+            `tasks.rows`); negative for a word that has none.
           labels: for heads that look at the right answer in training.
           affine: (W, b) that takes the encoder's states h to h W + b: another encoder's states
             into the space in which new layers and head were trained (paper section 5.1.2).
         """
         x_BxKTxD = self.states(tokens_BxKxT, train, affine)
-        at_BxWx1 = jnp.maximum(first_piece_BxW, 0)[:, :, None]
+        at_BxWx1 = jnp.maximum(read_at_BxW, 0)[:, :, None]
         x_BxWxD = jnp.take_along_axis(x_BxKTxD, at_BxWx1, axis=1)
-        return self.head(x_BxWxD, first_piece_BxW >= 0, labels, train)
+        return self.head(x_BxWxD, read_at_BxW >= 0, labels, train)
 
     def states(
         self, tokens_BxKxT: Int[Array, "B K T"], train: bool, affine: Any

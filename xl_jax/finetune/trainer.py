@@ -132,7 +132,7 @@ class Tuner:
         batches = in_batches(bucket_of(rows, buckets), buckets, POSITIONS)
         for b, items in {b: items for b, items in batches}.items():
             batch = gather(host_data(rows), items, buckets[b])
-            self._outputs(self.module, leaves, batch.tokens, batch.first_pieces, None)
+            self._outputs(self.module, leaves, batch.tokens, batch.read_at, None)
 
     def start(self, leaves: Leaves) -> State:
         """The state before the first step; `leaves` are those that are tuned."""
@@ -180,18 +180,14 @@ class Tuner:
         pending, buckets = [], widened(self.buckets, rows)
         for b, items in in_batches(bucket_of(rows, buckets), buckets, POSITIONS):
             batch = gather(data, items, buckets[b])
-            outputs = self._outputs(module, leaves, batch.tokens, batch.first_pieces, affine)
+            outputs = self._outputs(module, leaves, batch.tokens, batch.read_at, affine)
             pending.append((items, outputs))
         result: list[Any] = [None] * len(rows)
         for items, outputs in pending:
             outputs = jax.device_get(outputs)
             for row, item in enumerate(items[items >= 0]):
-                first_pieces = rows.first_pieces[
-                    rows.word_starts[item] : rows.word_starts[item + 1]
-                ]
-                result[item] = self.task.decode(
-                    {k: v[row] for k, v in outputs.items()}, first_pieces
-                )
+                read_at = rows.read_at[rows.word_starts[item] : rows.word_starts[item + 1]]
+                result[item] = self.task.decode({k: v[row] for k, v in outputs.items()}, read_at)
         return result
 
     def score(self, leaves: Leaves, items: Sequence[Item], rows: Rows) -> float:
@@ -203,7 +199,7 @@ class Tuner:
         outputs: Any = self.module.apply(
             {"params": unflatten({**frozen, **leaves})},
             batch.tokens,
-            batch.first_pieces,
+            batch.read_at,
             batch.labels,
             train=True,
             rngs={"dropout": dropout},
@@ -251,8 +247,8 @@ class Tuner:
         return State(state.step + 1, leaves, moments)
 
 
-def _outputs(module: Tuned, leaves: Leaves, tokens: Any, first_pieces: Any, affine: Any) -> Any:
-    return module.apply({"params": unflatten(leaves)}, tokens, first_pieces, affine=affine)
+def _outputs(module: Tuned, leaves: Leaves, tokens: Any, read_at: Any, affine: Any) -> Any:
+    return module.apply({"params": unflatten(leaves)}, tokens, read_at, affine=affine)
 
 
 def schedule(tuning: Tuning, steps: int) -> optax.Schedule:

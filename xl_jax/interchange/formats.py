@@ -148,7 +148,13 @@ FORMATS = {
         ),
     )
 }
-_HELD = {"norm_kind": "layer", "bias": True, "embed_norm": False, "window": 0}  # by all of them
+_HELD = {
+    "norm_kind": "layer",
+    "bias": True,
+    "embed_norm": False,
+    "window": 0,
+    "causal": False,
+}  # by all of them
 ALIASES = {"xlm-roberta": "roberta", "camembert": "roberta"}  # equal tensors, another name
 
 

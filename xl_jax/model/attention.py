@@ -11,9 +11,9 @@ from xl_jax.model.rotary import rotate
 
 
 class Attention(nn.Module):
-    """Bidirectional multi-head attention; softmax in float32. A `local` layer's tokens see
-    `Model.window` / 2 tokens to each side, and no others (Beltagy et al. 2020, section 3.1); all
-    scores are computed, so it saves no time."""
+    """Multi-head attention; softmax in float32. With `Model.causal` a token sees itself and those
+    before it. A `local` layer's tokens see `Model.window` / 2 tokens to each side, and no others
+    (Beltagy et al. 2020, section 3.1). All scores are computed, so neither saves time."""
 
     config: Model
     local: bool = False
@@ -39,15 +39,18 @@ class Attention(nn.Module):
                 *(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK),
                 query_seq_lengths=T + 0 * length_B,  # vmap cannot batch a constant
                 key_value_seq_lengths=length_B,
+                is_causal=c.causal,
                 implementation="cudnn",
             )
             return output(mixed_BxTxHxK.reshape(B * T, H, K))
         scores_BxHxTxT = jnp.einsum("BTHK,BSHK->BHTS", q_BxTxHxK * K**-0.5, k_BxTxHxK)
         scores_BxHxTxT = scores_BxHxTxT.astype(jnp.float32)
         seen_Bx1xTxT = attention_mask_BxT[:, None, None, :]
+        back_TxT = jnp.arange(T)[:, None] - jnp.arange(T)[None]  # from query to key
         if self.local:
-            near_TxT = jnp.abs(jnp.arange(T)[:, None] - jnp.arange(T)[None]) <= c.window // 2
-            seen_Bx1xTxT = seen_Bx1xTxT & near_TxT[None, None]
+            seen_Bx1xTxT = seen_Bx1xTxT & (jnp.abs(back_TxT) <= c.window // 2)[None, None]
+        if c.causal:
+            seen_Bx1xTxT = seen_Bx1xTxT & (back_TxT >= 0)[None, None]
         scores_BxHxTxT = jnp.where(seen_Bx1xTxT, scores_BxHxTxT, -1e30)
         weights_BxHxTxT = jax.nn.softmax(scores_BxHxTxT, axis=-1).astype(c.dtype)
         weights_BxHxTxT = Dropout(c.attention_dropout)(weights_BxHxTxT, train)

@@ -82,8 +82,9 @@ class Encoder(nn.Module):
     ) -> Float[Array, "B T D"] | Float[Array, "L B T D"]:
         """The top layer's states, or those of every layer: 0 the embeddings, then 1..layers.
 
-        `attention_mask_BxT` is False at padding, which no token attends to. `train` turns dropout
-        on (rng "dropout"). The top state of a pre-norm model includes its final norm.
+        `attention_mask_BxT` is False at padding, which no token attends to; nor, with
+        `Model.causal`, to later ones. `train` turns dropout on (rng "dropout"). The top state of a
+        pre-norm model includes its final norm.
         """
         states = [self.embed(tokens_BxT, train)]
         for layer in self.layers:

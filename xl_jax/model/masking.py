@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Masking
 from xl_jax.errors import InputError
+from xl_jax.model.predictions import Predictions
 from xl_jax.tokens.special import MASK, N_SPECIAL
 
 
@@ -24,13 +25,6 @@ class Pools(NamedTuple):
 
     pieces: Int[np.ndarray, "languages most"]
     size: Int[np.ndarray, " languages"]
-
-
-class MaskedRows(NamedTuple):
-    tokens: Int[Array, "B T"]  # what the model sees
-    positions: Int[Array, "B P"]  # what it has to predict, and
-    targets: Int[Array, "B P"]  # the pieces that were there;
-    weights: Float[Array, "B P"]  # 0 where a short row has fewer than P predictions
 
 
 def make_pools(
@@ -59,7 +53,7 @@ def rate_at(step: Int[Array, ""], steps: int, config: Masking) -> float | Float[
 
 
 def n_predictions(rate: float, length: int) -> int:
-    """Predictions of a full row: P in `MaskedRows`."""
+    """Predictions of a full row: P in `Predictions`, of which a short row has fewer."""
     return max(1, round(rate * length))
 
 
@@ -70,7 +64,7 @@ def mask_rows(
     config: Masking,
     pools: Pools,
     rate: float | Float[Array, ""] | None = None,
-) -> MaskedRows:
+) -> Predictions:
     """Choose round(rate * ordinary tokens) positions of each row, at least one, without
     replacement, and hide them (mask / keep / random, paper section 3). `rate`: by default the
     config's, and never above `config.highest`, which decides P."""
@@ -96,4 +90,4 @@ def mask_rows(
     shown = jnp.where(hide < config.mask, MASK, kept)
     shown = jnp.where(weights > 0, shown, targets)
     rows = jnp.arange(B)[:, None]
-    return MaskedRows(tokens.at[rows, positions].set(shown), positions, targets, weights)
+    return Predictions(tokens.at[rows, positions].set(shown), positions, targets, weights)

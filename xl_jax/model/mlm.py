@@ -1,4 +1,4 @@
-"""Masked language modelling: the encoder and the head on it.
+"""A language model, of masked tokens or of next ones: the encoder and the head on it.
 
 Letters in names: B rows, T tokens, P predicted positions, D width, V pieces, N = B*P.
 Parameters of the head: mlm/bias [V], and with `Model.mlm_transform` mlm/dense, mlm/norm.

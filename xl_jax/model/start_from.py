@@ -20,7 +20,7 @@ BY_PIECE = ("embed/token", "mlm/bias")  # leaves with a row a piece
 SAME = (  # of a model: what no shape tells
     *("heads", "norm", "norm_eps", "activation"),
     *("position_encoding", "rope_base", "rope_base_local", "window", "global_every"),
-    *("norm_kind", "bias"),
+    *("norm_kind", "bias", "causal"),
 )
 Plan = dict[str, list[int | None]]  # path -> for each variant here, which one there, if any
 

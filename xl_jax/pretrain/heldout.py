@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from xl_jax.batches.windows import make_windows
-from xl_jax.model.masking import MaskedRows
+from xl_jax.model.predictions import Predictions
 from xl_jax.pretrain.ngrams import Ngrams
 from xl_jax.rng import Purpose, key
 from xl_jax.runs.run_directory import Run
@@ -44,8 +44,9 @@ class Heldout:
         return {x: perplexity(self.sums(params, x)) for x in self.languages}
 
     def sums(self, params: Any, language: str) -> Float[np.ndarray, "rows 2"]:
-        """(sum of cross-entropies in nats, number of predicted tokens) of every row. The model sees
-        the mask symbol in place of each token that it has to predict."""
+        """(sum of cross-entropies in nats, number of predicted tokens) of every row. The model
+        sees the mask symbol in place of each token that it has to predict; a causal one sees what
+        is before it."""
         found = []
         for _, losses, rows in self.scored(params, language):
             found.append(np.stack([losses.sum(1), rows.weights.sum(1)], axis=1))
@@ -60,20 +61,21 @@ class Heldout:
         pieces = self.run.data.vocabulary.ordinary(language)
         ngrams = Ngrams(map(windows.rows, blocks), pieces)
         sums = {"unigram": 0.0, "bigram": 0.0}
+        back = 0 if c.model.causal else 1  # from the position that predicts to the token before
         count = 0
         for tokens, _, rows in self.scored(params, language):
             row, slot = np.nonzero(np.asarray(rows.weights) > 0)
             position = np.asarray(rows.positions)[row, slot]
             target = np.asarray(rows.targets)[row, slot]
-            for name, losses in ngrams.losses(tokens[row, position - 1], target).items():
+            for name, losses in ngrams.losses(tokens[row, position - back], target).items():
                 sums[name] += float(losses.sum())
             count += len(row)
         return {name: float(np.exp(total / count)) for name, total in sums.items()}
 
     def scored(
         self, params: Any, language: str
-    ) -> Iterator[tuple[np.ndarray, jax.Array, MaskedRows]]:
-        """(tokens, losses, masked rows) of each batch of held-out rows, the last one padded.
+    ) -> Iterator[tuple[np.ndarray, jax.Array, Predictions]]:
+        """(tokens, losses, predictions) of each batch of held-out rows, the last one padded.
 
         The choice of positions does not depend on the run's seed: runs compare on the same tokens.
         """

@@ -157,9 +157,9 @@ class NER(WordTags):
     def tags_of(item: Sentence) -> list[str]:
         return item.tags
 
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> list[str]:
+    def decode(self, output: dict[str, np.ndarray], read_at: np.ndarray) -> list[str]:
         """The likeliest tags, repaired."""
-        return repair(super().decode(output, first_pieces), self.how)
+        return repair(super().decode(output, read_at), self.how)
 
     def scores(self, items: Sequence[Sentence], answers: Sequence[list[str]]) -> dict[str, float]:
         """Span f1, precision and recall, over all types (seqeval)."""

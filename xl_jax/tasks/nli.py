@@ -134,7 +134,7 @@ class NLI:
         hypotheses = encode([pair.hypothesis for pair in items])
         labels = numbers([pair.label for pair in items], self.classes)
         pairs = list(zip(premises, hypotheses, strict=True))
-        return pair_rows(pairs, labels, framing.first, framing.length)
+        return pair_rows(pairs, labels, framing.first, framing.length, framing.causal)
 
     def unseen(self, items: Sequence[Pair]) -> Counter[str]:
         return unseen((pair.label for pair in items), self.classes)
@@ -142,7 +142,7 @@ class NLI:
     def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
         return cross_entropy(outputs["logits"], labels["label"])
 
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> str:
+    def decode(self, output: dict[str, np.ndarray], read_at: np.ndarray) -> str:
         return self.classes[int(output["logits"][0].argmax())]
 
     def scores(self, items: Sequence[Pair], answers: Sequence[str]) -> dict[str, float]:

@@ -59,7 +59,7 @@ class Parsing:
     def rows(
         self, items: Sequence[Tree], vocabulary: Vocabulary, language: str, framing: Framing
     ) -> Rows:
-        encode = encode_words(vocabulary, language, framing.spaces)
+        encode = encode_words(vocabulary, language, framing.spaces, framing.causal)
         words = encode([tree.words for tree in items], [tree.spaced for tree in items])
         named = [[_relation(x, self.tuning) for x in tree.relations] for tree in items]
         labels = {
@@ -78,14 +78,14 @@ class Parsing:
         arcs, number = cross_entropy(outputs["arcs"], labels["head"])
         return arcs + cross_entropy(outputs["logits"], labels["relation"])[0], number
 
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> Arcs:
+    def decode(self, output: dict[str, np.ndarray], read_at: np.ndarray) -> Arcs:
         """The best tree with one root; its word has the relation `root`, and no other has it (as
         the validator of UD wants). Words that were cut off hang on the root's word as `dep`."""
-        known = np.flatnonzero(first_pieces >= 0)  # the first is ROOT
+        known = np.flatnonzero(read_at >= 0)  # the first is ROOT
         tree = known[spanning_tree(output["arcs"][np.ix_(known, known)])]
-        heads = np.full(len(first_pieces) - 1, -1)
+        heads = np.full(len(read_at) - 1, -1)
         heads[known[1:] - 1] = tree
-        best = output["relations"][1 : len(first_pieces)]
+        best = output["relations"][1 : len(read_at)]
         found = [self.relations[best[i, max(head, 0)]] for i, head in enumerate(heads)]
         root = int(np.flatnonzero(heads == 0)[0]) + 1
         return Arcs(
@@ -122,7 +122,7 @@ def _without_lost_heads(rows: Rows) -> Rows:
     """No head to learn where the head was cut off."""
     head = rows.labels["head"]
     sentence = np.repeat(rows.word_starts[:-1], rows.words)
-    lost = rows.first_pieces[sentence + np.maximum(head, 0)] < 0
+    lost = rows.read_at[sentence + np.maximum(head, 0)] < 0
     labels = {name: np.where(lost, -1, x).astype(np.int32) for name, x in rows.labels.items()}
     return dataclasses.replace(rows, labels=labels)
 

@@ -2,8 +2,9 @@
 
 A row opens with the first token of the run's own windows, `<s>` for lines and `</s>` for streams
 (XLM), and closes with `</s>`. A sentence that is longer than a row becomes several windows that
-overlap by up to half, so that no word is lost and every word has text to its left; a word's state
-is that of its first piece (paper section 5).
+overlap by up to half, so that no word is lost and every word has text to its left. A word's state
+is that of its first piece (paper section 5); in a causal model, which has not seen the rest of the
+word there, that of its last.
 """
 
 import dataclasses
@@ -24,20 +25,23 @@ FIRST = {"line": BOS, "stream": EOS}  # by `Data.windows`
 
 
 class Word(NamedTuple):
-    """A word's pieces, and which of them is its first: 1 after a space that is a piece alone."""
+    """A word's pieces, and at which of them its state is read: its first, 1 after a space that is a
+    piece alone, or in causal models its last."""
 
     pieces: np.ndarray
-    first: int
+    read: int
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How a run's rows look: their first token, their length in tokens, its spaces."""
+    """How a run's rows look: their first token, their length in tokens, its spaces; and whether its
+    model is causal, and so read at the end of a word or text."""
 
     first: int
     length: int
     long: str
     spaces: str
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class Rows:
     """Items of a task, flat: item i has tokens[starts[i]:starts[i + 1]], windows of `length` tokens
     one after the other (the last may be shorter), and words word_starts[i] to word_starts[i + 1].
 
-    `first_pieces` is the position in its item of each word's first piece, -1 for a word that was
-    cut off; `labels` are the task's numbers by word, -1 for none.
+    `read_at` is the position in its item at which each word's state is read (`Word.read`), -1 for a
+    word that was cut off; `labels` are the task's numbers by word, -1 for none.
     """
 
     length: int
     tokens: Int32[np.ndarray, " tokens"]
     starts: Int32[np.ndarray, " ends"]
-    first_pieces: Int32[np.ndarray, " words"]
+    read_at: Int32[np.ndarray, " words"]
     word_starts: Int32[np.ndarray, " ends"]
     labels: dict[str, Int32[np.ndarray, " words"]]
     counts: Counter[str]  # items_cut, items_in_windows, words_cut_off
@@ -71,7 +75,7 @@ class Rows:
 
 
 def encode_words(
-    vocabulary: Vocabulary, language: str, spaces: str
+    vocabulary: Vocabulary, language: str, spaces: str, causal: bool = False
 ) -> Callable[[Iterable[Sequence[str]], Iterable[Sequence[bool]]], list[list[Word]]]:
     """A function (words of sentences, whether a space stands before each) -> their pieces.
 
@@ -87,9 +91,10 @@ def encode_words(
 
     def word(text: str, spaced: bool) -> Word:
         pieces = known[text]
-        if len(pieces) < 2 or pieces[0] != space:
-            return Word(pieces, 0)
-        return Word(pieces, 1) if spaced or spaces == "all" else Word(pieces[1:], 0)
+        first = int(len(pieces) > 1 and pieces[0] == space)
+        if first and not spaced and spaces != "all":
+            pieces, first = pieces[1:], 0
+        return Word(pieces, len(pieces) - 1 if causal else first)
 
     def of_sentences(words: Any, spaced: Any) -> list[list[Word]]:
         words = list(words)
@@ -110,8 +115,10 @@ def pair_rows(
     label: Sequence[int],
     first: int,
     length: int,
+    causal: bool = False,
 ) -> Rows:
-    """`first premise </s> hypothesis </s>` (XLM), one word an item: its first token.
+    """`first premise </s> hypothesis </s>` (XLM), one word an item: its first token, or with
+    `causal` its last.
 
     A pair that is too long loses pieces from the end of the longer side. Labels: `label`.
     """
@@ -122,8 +129,8 @@ def pair_rows(
         a = a[: max(room - len(b), -(-room // 2))]
         b = b[: room - len(a)]
         items.append(np.concatenate([[first], a, [EOS], b, [EOS]]))
-    first_pieces = [np.zeros(1, np.int32)] * len(items)
-    return _flat(items, first_pieces, {"label": np.asarray(label, np.int32)}, length, counts)
+    read_at = [np.asarray([len(x) - 1 if causal else 0], np.int32) for x in items]
+    return _flat(items, read_at, {"label": np.asarray(label, np.int32)}, length, counts)
 
 
 def word_rows(
@@ -144,18 +151,18 @@ def word_rows(
     """
     counts: Counter[str] = Counter()
     made = [_windows(sentence, first, length, long, counts) for sentence in sentences]
-    first_pieces = [np.asarray([0] * root + at, np.int32) for _, at in made]
+    read_at = [np.asarray([0] * root + at, np.int32) for _, at in made]
     flat = {}
     for name, of_sentences in labels.items():
         padded = [np.asarray([-1] * root + list(x), np.int32) for x in of_sentences]
-        kept = [np.where(at >= 0, x, -1) for at, x in zip(first_pieces, padded, strict=True)]
+        kept = [np.where(at >= 0, x, -1) for at, x in zip(read_at, padded, strict=True)]
         flat[name] = np.concatenate([np.zeros(0, np.int32), *kept]).astype(np.int32)
-    return _flat([tokens for tokens, _ in made], first_pieces, flat, length, counts)
+    return _flat([tokens for tokens, _ in made], read_at, flat, length, counts)
 
 
 def reordered(rows: Rows, order: Callable[[int, int], Int[np.ndarray, " n"]]) -> Rows:
     """The rows with the tokens between their first one and each `</s>` in another order; words are
-    where their first pieces are then.
+    read where their pieces are then.
 
     Args:
       order: (number of tokens, number of the run of tokens from 0) -> the old position of each.
@@ -170,26 +177,27 @@ def reordered(rows: Rows, order: Callable[[int, int], Int[np.ndarray, " n"]]) ->
         tokens[start:end] = rows.tokens[old]
         moved[old] = np.arange(start, end)
     item = np.repeat(rows.starts[:-1], rows.words)
-    at = np.maximum(rows.first_pieces, 0)
-    first = np.where(rows.first_pieces < 0, -1, moved[item + at] - item).astype(np.int32)
-    return dataclasses.replace(rows, tokens=tokens, first_pieces=first)
+    at = np.maximum(rows.read_at, 0)
+    first = np.where(rows.read_at < 0, -1, moved[item + at] - item).astype(np.int32)
+    return dataclasses.replace(rows, tokens=tokens, read_at=first)
 
 
 def _windows(
     sentence: Sequence[Word], first: int, length: int, long: str, counts: Counter[str]
 ) -> tuple[np.ndarray, list[int]]:
-    """(tokens of the windows one after the other, positions in them of the words' first pieces)."""
+    """(tokens of the windows one after the other, where in them each word is read)."""
     room = length - 2
     sizes = [min(len(word.pieces), room) for word in sentence]
-    first_pieces: list[int] = []
+    read_at: list[int] = []
     windows: list[np.ndarray] = []
     start = 0
     while True:
-        pieces, end, new = [first], start, len(first_pieces)
+        pieces, end, new = [first], start, len(read_at)
         while end < len(sentence) and (len(pieces) - 1 + sizes[end] <= room or end == new):
             word = sentence[end]
             if end >= new:
-                first_pieces.append(len(windows) * length + len(pieces) + word.first)
+                read = min(word.read, room - len(pieces))
+                read_at.append(len(windows) * length + len(pieces) + read)
             pieces += word.pieces[: room + 1 - len(pieces)].tolist()
             end += 1
         windows.append(np.asarray([*pieces, EOS], np.int32))
@@ -203,15 +211,15 @@ def _windows(
         counts["items_in_windows"] += 1
     if end < len(sentence):
         counts["items_cut"] += 1
-        counts["words_cut_off"] += len(sentence) - len(first_pieces)
-        first_pieces += [-1] * (len(sentence) - len(first_pieces))
+        counts["words_cut_off"] += len(sentence) - len(read_at)
+        read_at += [-1] * (len(sentence) - len(read_at))
     full = [np.pad(w, (0, length - len(w)), constant_values=PAD) for w in windows[:-1]]
-    return np.concatenate([*full, windows[-1]]), first_pieces
+    return np.concatenate([*full, windows[-1]]), read_at
 
 
 def _flat(
     items: Sequence[np.ndarray],
-    first_pieces: Sequence[np.ndarray],
+    read_at: Sequence[np.ndarray],
     labels: dict[str, np.ndarray],
     length: int,
     counts: Counter[str],
@@ -224,5 +232,5 @@ def _flat(
 
     nothing = np.zeros(0, np.int32)
     tokens = np.concatenate([nothing, *items]).astype(np.int32)
-    flat_first = np.concatenate([nothing, *first_pieces]).astype(np.int32)
-    return Rows(length, tokens, ends(items), flat_first, ends(first_pieces), labels, counts)
+    flat_first = np.concatenate([nothing, *read_at]).astype(np.int32)
+    return Rows(length, tokens, ends(items), flat_first, ends(read_at), labels, counts)

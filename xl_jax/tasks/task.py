@@ -52,7 +52,7 @@ class Task(Protocol):
         """(sum over what has a label, their number)."""
         ...
 
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> Answer:
+    def decode(self, output: dict[str, np.ndarray], read_at: np.ndarray) -> Answer:
         """The answer to one item, from its row of the outputs and the positions of its words' first
         pieces."""
         ...

@@ -36,7 +36,7 @@ class WordTags:
     def rows(
         self, items: Sequence[Any], vocabulary: Vocabulary, language: str, framing: Framing
     ) -> Rows:
-        encode = encode_words(vocabulary, language, framing.spaces)
+        encode = encode_words(vocabulary, language, framing.spaces, framing.causal)
         words = encode([x.words for x in items], [x.spaced for x in items])
         labels = {"tag": [numbers(self.tags_of(x), self.tags) for x in items]}
         return word_rows(words, labels, framing.first, framing.length, framing.long)
@@ -47,9 +47,7 @@ class WordTags:
     def loss(self, outputs: Outputs, labels: dict[str, Array]) -> tuple[Array, Array]:
         return cross_entropy(outputs["logits"], labels["tag"])
 
-    def decode(self, output: dict[str, np.ndarray], first_pieces: np.ndarray) -> list[str]:
+    def decode(self, output: dict[str, np.ndarray], read_at: np.ndarray) -> list[str]:
         """The likeliest tags."""
-        best = output["logits"][: len(first_pieces)].argmax(-1)
-        return [
-            self.tags[i] if at >= 0 else self.none for i, at in zip(best, first_pieces, strict=True)
-        ]
+        best = output["logits"][: len(read_at)].argmax(-1)
+        return [self.tags[i] if at >= 0 else self.none for i, at in zip(best, read_at, strict=True)]

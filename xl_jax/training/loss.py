@@ -1,4 +1,4 @@
-"""The masked-language-model loss of a step and its gradient.
+"""The loss of a step, of masked tokens or of next ones, and its gradient.
 
 Letters in names: A sequential parts (accum), S slots, R rows, T tokens, P predictions, L languages.
 """
@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from xl_jax.batches.sampler import Step
 from xl_jax.model.by_platform import cross_entropy
-from xl_jax.model.masking import MaskedRows, mask_rows, rate_at
+from xl_jax.model.masking import mask_rows, rate_at
+from xl_jax.model.predictions import Predictions, next_tokens
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rng import Purpose, key
 from xl_jax.tokens.special import PAD
@@ -27,7 +28,7 @@ class Sums(NamedTuple):
 def row_losses(
     model: SharedModel,
     view: Any,
-    rows: MaskedRows,
+    rows: Predictions,
     language: Int[Array, ""],
     dropout: jax.Array | None = None,
 ) -> Float[Array, "R P"]:
@@ -99,11 +100,19 @@ class StepLoss:
         self, params: Any, tokens_RxT: jax.Array, language: jax.Array, slot: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """(sum of losses, number of predictions) of one slot; `slot` counts slots since step 0."""
-        model, c = self.model, self.model.config
-        masking = jax.random.fold_in(self.masking_key, slot)
-        rate = rate_at(slot // (c.batch.accum * c.batch.slots), self.steps, c.masking)
-        rows = mask_rows(tokens_RxT, language, masking, c.masking, model.pools, rate)
+        model = self.model
+        rows = self._predictions(tokens_RxT, language, slot)
         view = model.view(params, language)
         dropout = jax.random.fold_in(self.dropout_key, slot) if self.dropout_on else None
         losses = row_losses(model, view, rows, language, dropout)
         return jnp.sum(losses), jnp.sum(rows.weights)
+
+    def _predictions(
+        self, tokens_RxT: jax.Array, language: jax.Array, slot: jax.Array
+    ) -> Predictions:
+        model, c = self.model, self.model.config
+        if c.model.causal:
+            return next_tokens(tokens_RxT)
+        masking = jax.random.fold_in(self.masking_key, slot)
+        rate = rate_at(slot // (c.batch.accum * c.batch.slots), self.steps, c.masking)
+        return mask_rows(tokens_RxT, language, masking, c.masking, model.pools, rate)

@@ -1,4 +1,4 @@
-"""The training step: masked rows of several languages in, one update of the stacked tree out."""
+"""The training step: rows of several languages in, one update of the stacked tree out."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,8 @@ from xl_jax.batches.sampler import Step
 from xl_jax.config import Masking
 from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
 from xl_jax.model import sharing
-from xl_jax.model.masking import MaskedRows, mask_rows, n_predictions
+from xl_jax.model.masking import mask_rows, n_predictions
+from xl_jax.model.predictions import Predictions, next_tokens
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.training import optimizer
 from xl_jax.training.loss import StepLoss, Sums, row_losses
@@ -190,21 +191,26 @@ def _platform(mesh: Mesh) -> str:
 
 def make_heldout(
     model: SharedModel, mesh: Mesh | None = None
-) -> Callable[..., tuple[jax.Array, MaskedRows]]:
-    """A jitted function (params, tokens, language, key) -> (losses [R, P], masked rows).
+) -> Callable[..., tuple[jax.Array, Predictions]]:
+    """A jitted function (params, tokens, language, key) -> (losses [R, P], predictions).
 
     15 % of the tokens, whatever the training's rate, all shown as the mask symbol: perplexities
-    compare across settings. `mesh`: where the parameters live, if not on one device.
+    compare across settings. A causal model predicts every token but a row's first. `mesh`: where
+    the parameters live, if not on one device.
     """
     hidden = Masking(rate=0.15, mask=1.0, keep=0.0, random=0.0)
 
     def losses(
         params: Any, tokens_RxT: jax.Array, language: jax.Array, choice: jax.Array
-    ) -> tuple[jax.Array, MaskedRows]:
+    ) -> tuple[jax.Array, Predictions]:
         if mesh is not None and len(tokens_RxT) % (mesh.shape["data"] * mesh.shape["fsdp"]) == 0:
             where = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
             tokens_RxT = jax.lax.with_sharding_constraint(tokens_RxT, where)
-        rows = mask_rows(tokens_RxT, language, choice, hidden, model.pools)
+        rows = (
+            next_tokens(tokens_RxT)
+            if model.config.model.causal
+            else mask_rows(tokens_RxT, language, choice, hidden, model.pools)
+        )
         view = model.view(params, language)
         return row_losses(model, view, rows, language), rows
 
@@ -214,14 +220,16 @@ def make_heldout(
 def flops_per_step(model: SharedModel) -> float:
     """Model floating-point operations of one step, forward and backward (3 x forward; layers that
     `remat` computes again do not count), every row at full length: 2 per multiply-add of linear
-    maps, attention (local layers: of the keys that are seen) and output softmax."""
+    maps, attention (of the keys that are seen) and output softmax."""
     c, b = model.config.model, model.config.batch
     T = model.config.data.length
     maps = 4 * c.width * c.width + (3 if c.gated else 2) * c.width * c.ffn
     seen = [min(T, c.window + 1) if c.is_local(i) else T for i in range(1, c.layers + 1)]
+    if c.causal:  # itself and the mean of what is before
+        seen = [(keys + 1) / 2 for keys in seen]
     layers = sum(2 * maps + 4 * keys * c.width for keys in seen)
-    predictions = n_predictions(model.config.masking.highest, T) / T
-    head = 2 * predictions * c.width * model.vocab_size
+    predicted = T - 1 if c.causal else n_predictions(model.config.masking.highest, T)
+    head = 2 * predicted / T * c.width * model.vocab_size
     return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (layers + head)
 
 
