@@ -3,14 +3,18 @@
     python train.py --config.seed=100 --config.keep_curve=True --workdir=runs/shared
     python tools/find_mask.py --workdir=runs/shared --budget=12800      and with 34816, 47600
     python tools/run_study.py --config=configs/found_mask.py
+    python tools/run_study.py --config=configs/found_mask.py:ud/en_ewt-ud-{split}.conllu \\
+      --out=studies/found_mask
 
 The main job under Sep L1, Sep Emb, and both; and under the three masks that the gradients of a run
-with everything shared propose for the same budgets. That run has another seed than these.
+with everything shared propose for the same budgets. That run has another seed than these. With a
+treebank of English also the transfer of tags, by a linear classifier.
 
 Expected: no published figure. Cost: 1 to 2 minutes of a core a run, 21 runs. Ours, three seeds:
 docs/studies/found_mask.md.
 """
 
+from configs.table1 import tags
 from xl_jax.studies.study import Study
 
 TOKENS = "embed/token|mlm/bias"
@@ -30,18 +34,20 @@ def rules(private: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return (*((pattern, "private") for pattern in private), (".*", "shared"))
 
 
-STUDY = Study(
-    title="Masks that gradients propose",
-    config="configs/tiny.py",
-    rows={
-        "all_shared": ["--config.sharing=all_shared"],
-        "sep_l1": ["--config.sharing=sep_l1"],
-        "found_as_sep_l1": [f"--config.sharing={rules(FOUND[12800])}"],
-        "sep_emb": ["--config.sharing=sep_emb"],
-        "found_as_sep_emb": [f"--config.sharing={rules(FOUND[34816])}"],
-        "sep_emb_l1": ["--config.sharing=sep_emb_l1"],
-        "found_as_sep_emb_l1": [f"--config.sharing={rules(FOUND[47600])}"],
-    },
-    seeds=(0, 1, 2),
-    reference="all_shared",
-)
+def get_study(treebank: str = "") -> Study:
+    return Study(
+        title="Masks that gradients propose",
+        config="configs/tiny.py",
+        rows={
+            "all_shared": ["--config.sharing=all_shared"],
+            "sep_l1": ["--config.sharing=sep_l1"],
+            "found_as_sep_l1": [f"--config.sharing={rules(FOUND[12800])}"],
+            "sep_emb": ["--config.sharing=sep_emb"],
+            "found_as_sep_emb": [f"--config.sharing={rules(FOUND[34816])}"],
+            "sep_emb_l1": ["--config.sharing=sep_emb_l1"],
+            "found_as_sep_emb_l1": [f"--config.sharing={rules(FOUND[47600])}"],
+        },
+        seeds=(0, 1, 2),
+        evaluations={"linear_probe": tags(treebank)["linear_probe"]} if treebank else {},
+        reference="all_shared",
+    )

@@ -2,13 +2,16 @@
 
     python tools/run_study.py --config=configs/positions.py
     python tools/run_study.py --config=configs/positions.py --dry_run    what it costs here
+    python tools/run_study.py --config=configs/positions.py:ud/en_ewt-ud-{split}.conllu \\
+      --out=studies/positions
 
 Private tokens align where learned positions are shared; where these are private too (Sep Emb) and
 starts differ, they seldom do (docs/studies/frame.md). A model with rotary positions, or none, has
 no positions to separate: its Sep Emb is the token table and the output bias. Without positions the
 order of tokens does not count. English docstrings and a twin, 4 layers, 72 runs of about 4 minutes
-of a core. Rows with learned positions that table1.py:tiny or frame.py has
-need not be trained again: --adopt=studies/table1-tiny .
+of a core; with a treebank of English also the transfer of tags, by a linear classifier. Rows with
+learned positions that table1.py:tiny or frame.py has need not be trained again:
+--adopt=studies/table1-tiny .
 
 Expected: no published figure. If private positions were what breaks Sep Emb with different starts,
 it would be near Default under `rope`. It is not: shared learned positions are a tie, and rotary
@@ -16,6 +19,7 @@ ones are none (docs/studies/positions.md, two to three seeds). Dufter and
 Schuetze 2020 found that a small model without shared learned positions is hardly multilingual.
 """
 
+from configs.table1 import tags
 from xl_jax.studies.study import Study
 
 BASE = ["--config.model.layers=4", "--config.steps=8000"]
@@ -35,14 +39,17 @@ ENCODINGS = {
     for encoding in ("learned", "rope", "none")
 }
 
-STUDY = Study(
-    title="Table 1 without learned positions",
-    config="configs/tiny.py",
-    rows={
-        f"{row}_{encoding}": [*base, *flags]
-        for encoding, base in ENCODINGS.items()
-        for row, flags in ROWS.items()
-    },
-    seeds=(0, 1, 2),
-    reference="default_learned",
-)
+
+def get_study(treebank: str = "") -> Study:
+    return Study(
+        title="Table 1 without learned positions",
+        config="configs/tiny.py",
+        rows={
+            f"{row}_{encoding}": [*base, *flags]
+            for encoding, base in ENCODINGS.items()
+            for row, flags in ROWS.items()
+        },
+        seeds=(0, 1, 2),
+        evaluations={"linear_probe": tags(treebank)["linear_probe"]} if treebank else {},
+        reference="default_learned",
+    )

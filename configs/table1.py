@@ -206,18 +206,6 @@ def evaluations(size: str, own_text: bool) -> dict[str, list[str]]:
 
 def tiny(treebank: str = "") -> Study:
     """English and its twin. The test items of a twin are its base's, renamed."""
-    files = {x: f"files:{treebank.replace('{split}', x)}" for x in ("train", "dev", "test")}
-    data = [
-        f"--data.train={files['train']}#take=3000",
-        f"--data.dev={files['dev']}",
-        f"--data.test=en={files['test']}",
-    ]
-    tune = ["--task=tagging", "--tune=configs/finetune_small.py", "--tune.seeds=0", *data]
-    tags = {
-        "linear_probe": ["--task=linear_probe", "--tune=configs/finetune_small.py", *data],
-        "tagging": tune,
-        "tagging_matched": [*tune, "--tune.freeze=sep_emb_l1_3"],
-    }
     return Study(
         title="Table 1 at four layers: English docstrings and their twin",
         config="configs/tiny.py",
@@ -226,10 +214,26 @@ def tiny(treebank: str = "") -> Study:
             for row, (flags, _) in TINY.items()
         },
         seeds=(0, 1, 2, 3, 4),
-        evaluations=tags if treebank else {},
+        evaluations=tags(treebank) if treebank else {},
         reference="default",
         expected=means({row: paper for row, (_, paper) in TINY.items() if paper}),
     )
+
+
+def tags(treebank: str) -> dict[str, list[str]]:
+    """Zero-shot transfer of a run of English and its twin. `treebank`: files, with {split}."""
+    files = {x: f"files:{treebank.replace('{split}', x)}" for x in ("train", "dev", "test")}
+    data = [
+        f"--data.train={files['train']}#take=3000",
+        f"--data.dev={files['dev']}",
+        f"--data.test=en={files['test']}",
+    ]
+    tune = ["--task=tagging", "--tune=configs/finetune_small.py", "--tune.seeds=0", *data]
+    return {
+        "linear_probe": ["--task=linear_probe", "--tune=configs/finetune_small.py", *data],
+        "tagging": tune,
+        "tagging_matched": [*tune, "--tune.freeze=sep_emb_l1_3"],
+    }
 
 
 def means(rows: Mapping[str, str]) -> list[Expected]:

@@ -100,7 +100,7 @@ def test_held_out_perplexity_and_its_baselines() -> None:
     model = causal("sep_emb")
     c = model.config
     text = {x: of_lines([np.asarray([7, 8, 9, 7, 8], np.int32)] * 3) for x in c.languages}
-    ordinary = np.arange(N_SPECIAL, toy.VOCAB)
+    ordinary = np.arange(toy.VOCAB) >= N_SPECIAL
     vocabulary = SimpleNamespace(ordinary=lambda language: ordinary)
     data = SimpleNamespace(heldout=text, train=text, vocabulary=vocabulary)
     run = object.__new__(Run)  # of which no file is needed

@@ -37,6 +37,9 @@ FILES = {  # file -> rows, pairs
     "three_way.py:tiny": (5, 1),
     "three_way.py:small_cpu": (5, 1),
     "compare_tiny.py": (7, 1),
+    "compare_tiny.py:decoder": (7, 1),
+    "positions.py:ud/en-{split}.conllu": (24, 1),
+    "found_mask.py:ud/en-{split}.conllu": (7, 1),
 }
 FORM = (  # decide the paths
     *("layers", "norm", "language_embedding", "position_encoding"),
