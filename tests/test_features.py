@@ -71,6 +71,16 @@ def test_sentences_are_means_without_special_tokens() -> None:
         np.testing.assert_allclose(found[:, i], expected, atol=2e-6)
 
 
+def test_sentences_are_means_with_special_tokens_where_that_is_asked_for() -> None:
+    counting = Extractor(MODEL.module, devices=jax.devices()[:1], special_tokens=True)
+    found = counting.sentences(VIEW, of_lines([np.array([9], np.int32), LINES[3]]))
+    embed = jax.device_get(VIEW["embed"])
+    tokens = embed["token"][[BOS, 9, EOS]] + embed["position"][[0, 1, 2]]  # <s> 9 </s>
+    normal = [(x - x.mean()) / x.std() for x in tokens]
+    np.testing.assert_allclose(found[0, 0], np.mean(normal, 0), atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], states(LINES[3]).mean(1), atol=2e-6)
+
+
 def test_layer_0_is_the_embeddings_and_rows_open_as_they_did_in_training() -> None:
     view = jax.device_get(VIEW)
     found = ONE.sentences(view, of_lines([np.array([9], np.int32)]))

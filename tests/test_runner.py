@@ -117,6 +117,11 @@ def test_records_are_kept_one_file_a_request(same: Run) -> None:
     assert own.files == [same.folder / "eval/translation.json"]
     other = measure(same, ("translation",), options=EvalOptions(words=20))
     assert other.files != own.files and other.records[0].n == 20
+    special = measure(same, ("translation",), options=EvalOptions(words=20, special_tokens=True))
+    assert special.files not in (own.files, other.files)
+    assert json.loads(special.files[0].read_text())["asked"]["probe"]["special_tokens"] is True
+    assert {r.get("special_tokens") for r in special.records} == {True}
+    assert {r.get("special_tokens") for r in other.records} == {None}
     written = json.loads(own.files[0].read_text())
     written["records"] = written["records"][:1]
     del written["digest"]  # as in files of earlier versions

@@ -41,16 +41,24 @@ class Words(NamedTuple):
 
 
 class Extractor:
-    """The compiled pass of one module. Lines are framed by `first` and </s>, which no mean takes
-    in, and cut to the model's positions.
+    """The compiled pass of one module. Lines are framed by `first` and </s>, and cut to the model's
+    positions.
 
     Args:
       devices: among which rows are divided; by default those of this process. Results do not
         depend on their number.
+      special_tokens: whether the mean of a line takes the frame and unknown tokens in; means of
+        words never do.
     """
 
-    def __init__(self, module: MaskedLM, first: int = BOS, devices: Sequence[Any] | None = None):
-        self.module, self.first = module, first
+    def __init__(
+        self,
+        module: MaskedLM,
+        first: int = BOS,
+        devices: Sequence[Any] | None = None,
+        special_tokens: bool = False,
+    ):
+        self.module, self.first, self.special_tokens = module, first, special_tokens
         chosen = list(devices or jax.local_devices())
         mesh = jax.make_mesh((len(chosen),), ("rows",), (AxisType.Auto,), devices=chosen)
         self.by_rows = NamedSharding(mesh, PartitionSpec("rows"))
@@ -66,18 +74,20 @@ class Extractor:
     def sentences(
         self, view: Any, lines: Shard, layers: Sequence[int] | None = None
     ) -> Float[np.ndarray, "L n D"]:
-        """Mean state of each line's ordinary tokens (paper 5.1.3). A line without any (all unknown)
-        takes the mean of its whole frame. Of many lines, all layers may be too much to hold:
-        `layers` gives those wanted."""
+        """Mean state of each line's ordinary tokens (paper 5.1.3); of its whole frame where it has
+        none (all unknown), or with `special_tokens`. Of many lines, all layers may be too much to
+        hold: `layers` gives those wanted."""
         view = self.replicate(view)
         wanted = list(range(self.layers) if layers is None else layers)
         found = np.zeros((len(wanted), len(lines), self.width), np.float32)
         for start in range(0, len(lines), LINES_AT_ONCE):
             index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
             for tokens, at in self._batches(lines, index):
-                ordinary = tokens >= N_SPECIAL
-                ordinary = np.where(ordinary.any(1, keepdims=True), ordinary, tokens != PAD)
-                part = np.where(ordinary, 0, -1).astype(np.int32)
+                taken = tokens != PAD
+                if not self.special_tokens:
+                    ordinary = tokens >= N_SPECIAL
+                    taken = np.where(ordinary.any(1, keepdims=True), ordinary, taken)
+                part = np.where(taken, 0, -1).astype(np.int32)
                 made = self._means(view, *self._rows(tokens, part), parts=1)
                 found[:, at] = np.asarray(made)[wanted, : len(at), 0]
         return found

@@ -1,6 +1,7 @@
 """What is measured."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from xl_jax.config.domains import (
     MOST_TEXT,
@@ -79,3 +80,17 @@ class EvalOptions(Section, where="probe."):
         True, boolean(), "CKA with centring (without, unrelated spaces may seem alike)"
     )
     debiased: bool = option(False, boolean(), "CKA without the bias of few items")
+    special_tokens: bool = option(
+        False,
+        boolean(),
+        "means of sentences count their special tokens, as sentence-transformers' do",
+    )
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What records depend on. What earlier versions had no name for is left out where it is as
+        they did it, so that their files are found."""
+        asked = dict(vars(self))
+        if not self.special_tokens:
+            del asked["special_tokens"]
+        return asked

@@ -48,8 +48,9 @@ class Context:
         self.run, self.log = run, log
         self.models: Sequence[str] = tuple(MODELS)  # that are measured
         self.options = options or run.config.probe
-        self.source = Encoders(run)
-        self.target = self.source if other is None else Encoders(other)
+        special = self.options.special_tokens
+        self.source = Encoders(run, special)
+        self.target = self.source if other is None else Encoders(other, special)
 
     @cached_property
     def request(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Context:
             for path in re.split("[;,]", getattr(self.between(*pair), name))
             if Path(path).is_file()
         ]
-        request = {"step": self.source.step, "probe": vars(self.options), "files": files}
+        request = {"step": self.source.step, "probe": self.options.request, "files": files}
         if self.target is not self.source:
             other = self.target.run.folder
             request |= {"other": other.name, "other_step": self.target.step}

@@ -33,13 +33,17 @@ class Encoders:
     Weights: "trained"; "untrained", the run's own random numbers, which a trained encoder has in
     common with it (also where the run started from another one); and those of RANDOM, drawn with
     other seeds, so independent of the run and of each other.
+
+    Args:
+      special_tokens: see `Extractor`.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, special_tokens: bool = False):
         self.run = run
         self.step, self.params = run.trained()
         self.at_start = False  # of a curve: the run's own random numbers
-        self.extractor = Extractor(run.model.module, FIRST[run.config.data.windows])
+        first = FIRST[run.config.data.windows]
+        self.extractor = Extractor(run.model.module, first, special_tokens=special_tokens)
         self.cache = VectorCache()
         self._random: tuple[str, Views] = ("", {})  # the last one: each is as large as the model
 

@@ -104,6 +104,12 @@ class EvalFlags:
                 **v,
             ),
             flags.DEFINE_bool("probe.debiased", None, "CKA: without the bias of few items.", **v),
+            flags.DEFINE_bool(
+                "probe.special_tokens",
+                None,
+                "Means of sentences count their special tokens.",
+                **v,
+            ),
         )
         self.train = flags.DEFINE_string(
             "data.train", None, "Fine-tuning: the source language's training data.", **v

@@ -10,7 +10,16 @@ from xl_jax.file_names import file_name
 from xl_jax.json_files import fingerprint
 
 ROTATIONS = ("procrustes", "identity", "random")  # learnt; no rotation; the control
-OPTIONS = ("map", "map_dictionary", "links", "normalise", "text", "types", "fasttext")
+OPTIONS = (
+    "map",
+    "map_dictionary",
+    "links",
+    "normalise",
+    "text",
+    "types",
+    "fasttext",
+    "special_tokens",
+)
 
 
 def sentence_maps(
@@ -51,5 +60,5 @@ def save_maps(context: Context, maps: Iterable[Map], of: str, source: str, targe
 
 def digest(context: Context) -> str:
     """Of what the maps depend on."""
-    options = {name: getattr(context.options, name) for name in OPTIONS}
+    options = {name: x for name, x in context.options.request.items() if name in OPTIONS}
     return fingerprint(context.request | {"probe": options})

@@ -4,10 +4,10 @@ A task is a function from a context to records. They are written to eval/TASK.js
 eval/TASK-DIGEST.json where other data or options are requested than the run's own config has.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,7 @@ USUAL = ("retrieval", "translation", "cka", "perplexity")  # after training
 
 
 OVER_TRAINING = ("retrieval", "translation", "cka")  # and linear_probe; twins always are
+OF_MEANS = (*OVER_TRAINING, "twins")  # of sentences, and of words alone
 
 
 class Measured(NamedTuple):
@@ -112,8 +113,7 @@ def measure(
         records = [] if again else context.finished(path, context.request)
         if not records:
             softmax = {"softmax": run.config.model.softmax}  # that it was trained with
-            found = TASKS[task](context)
-            records = [replace(r, extras={**r.extras, **softmax}) for r in found]
+            records = [_with(r, softmax) for r in _records(context, task)]
             if not records:
                 without.append(task)
                 continue
@@ -155,7 +155,7 @@ def measure_over_training(
     if not records:
         for at_step in context.over_training():
             log(f"step {at_step.source.step:,}")
-            records += [r for task in tasks for r in TASKS[task](at_step)]
+            records += [r for task in tasks for r in _records(at_step, task)]
         if not records:
             raise InputError(f"{run.folder}: nothing to measure {', '.join(tasks)} on")
         records += summaries(records)
@@ -168,6 +168,17 @@ def check_tasks(tasks: Sequence[str], known: Iterable[str] = (*TASKS, *TRANSFER,
     for task in tasks:
         if task not in known:
             raise unknown("task", task, known)
+
+
+def _records(context: Context, task: str) -> Iterator[Record]:
+    """Of a task; where means count special tokens, they say so."""
+    counted = context.options.special_tokens and task in OF_MEANS
+    for r in TASKS[task](context):
+        yield _with(r, {"special_tokens": True}) if counted else r
+
+
+def _with(r: Record, extras: Mapping[str, Any]) -> Record:
+    return replace(r, extras={**r.extras, **extras})
 
 
 def _title(run: Run, other: Run | None) -> str:

@@ -74,6 +74,7 @@ def blocks(records: Sequence[Record]) -> list[Block]:
             first = block[0]
             notes = [f"{source}-{target}"]
             notes += [f"{first.n:,} {first.data or 'sentences'}"] if first.n is not None else []
+            notes += ["special tokens counted"] if first.get("special_tokens") else []
             notes += ["debiased"] if first.get("debiased") else []
             notes += ["not centred"] if first.get("kernel_centred") is False else []
             found.append(Block(metrics.title(block), ", ".join(notes), block))
