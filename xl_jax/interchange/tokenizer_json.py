@@ -10,6 +10,7 @@ import unicodedata
 from typing import Any
 
 from xl_jax.errors import InputError
+from xl_jax.tokens.sentencepiece_model import message
 from xl_jax.tokens.special import BOS, EOS, MASK, N_SPECIAL, NAMES, PAD, UNK
 
 TYPES = {1: "unigram", 2: "bpe"}  # of SentencePiece's `TrainerSpec.model_type`
@@ -27,10 +28,9 @@ def tokenizer(model: bytes, first: int) -> Any:
       InputError: a model of another type than bpe and unigram.
     """
     import tokenizers
-    from sentencepiece import sentencepiece_model_pb2 as proto_types
     from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-    proto: Any = vars(proto_types)["ModelProto"].FromString(model)
+    proto = message(model)
     kind = TYPES.get(proto.trainer_spec.model_type)
     pieces = [(p.piece, p.score) for p in proto.pieces]
     if kind == "bpe":
