@@ -184,6 +184,27 @@ def test_a_start_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> No
     assert not (tmp_path / "x").exists()
 
 
+def test_another_vocabulary_is_refused_where_no_language_is_new() -> None:
+    here = small(start="runs/x", vocab=Vocab(mode="union", size=80))
+    with pytest.raises(InputError) as caught:
+        start_from.check_vocabulary(here, small())
+    assert str(caught.value) == (
+        "start = 'runs/x': no language is new, so all keep their pieces, and vocab has to be as "
+        "there (there -> here): vocab.mode: 'disjoint' -> 'union'; vocab.size: 60 -> 80"
+    )
+    start_from.check_vocabulary(small(start="runs/x"), small())
+    new = dataclasses.replace(here, languages=("a", "b", "c"), corpora={**PAIR, "c": "twin:a"})
+    start_from.check_vocabulary(new, small())  # c learns 80 pieces
+
+
+@pytest.mark.slow
+def test_another_vocabulary_is_refused_before_any_work(pair: Run, tmp_path: Path) -> None:
+    config = small(start=str(pair.folder), vocab=Vocab(mode="disjoint", size=60, type="unigram"))
+    with pytest.raises(InputError, match="vocab.type: 'bpe' -> 'unigram'"):
+        run_directory.start(config, tmp_path / "x", **QUIET)
+    assert not (tmp_path / "x").exists()
+
+
 def test_freezing_everything_is_told_before_any_text_is_read(tmp_path: Path) -> None:
     frozen = small(freeze=(("embed/.*", "frozen"), (".*", "frozen")))
     with pytest.raises(InputError, match=r"freeze = .* leaves nothing to train"):

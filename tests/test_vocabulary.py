@@ -283,3 +283,13 @@ def test_what_stops_the_text_stops_learning(error: Any) -> None:
 
     with pytest.raises(error if isinstance(error, type) else InputError):
         sentencepiece_model.train_model(Vocab(size=12), 12, lines(), "a")
+
+
+def test_languages_that_keep_their_pieces_may_have_sizes_of_their_own() -> None:
+    texts = {"a": random_lines(300, 0), "b": random_lines(300, 1)}
+    config = Vocab(mode="union", size=40, sizes="b=30")
+    first = train(config, texts)
+    assert len(first.ids["b"]) == 30
+    assert train(config, texts, known=first).digest == first.digest
+    with pytest.raises(InputError, match="language with a model of its own in vocab.sizes 'c'"):
+        train(Vocab(mode="union", size=40, sizes="c=30"), texts, known=first)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xl_jax.config import Config, difference
 from xl_jax.errors import InputError, unknown
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.model.sharing import Params
@@ -23,6 +24,17 @@ SAME = (  # of a model: what no shape tells
     *("norm_kind", "bias", "causal"),
 )
 Plan = dict[str, list[int | None]]  # path -> for each variant here, which one there, if any
+
+
+def check_vocabulary(config: Config, other: Config) -> None:
+    """Raises InputError: another vocabulary than that of the run `config.start`, which has the
+    config `other`, and no language is new that would learn it."""
+    lines = difference(vars(other.vocab), vars(config.vocab), "vocab.")
+    if lines and set(config.languages) <= set(other.languages):
+        raise InputError(
+            f"start = {config.start!r}: no language is new, so all keep their pieces, and vocab "
+            f"has to be as there (there -> here): {'; '.join(lines)}"
+        )
 
 
 def plan(model: SharedModel, other: SharedModel) -> Plan:

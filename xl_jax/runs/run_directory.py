@@ -166,7 +166,7 @@ def keep_start(
       origin: that run, where it is open.
 
     Raises:
-      InputError: it is not there, has no checkpoint, or its parameters do not fit.
+      InputError: it is not there, has no checkpoint, or its vocabulary or parameters do not fit.
     """
     if not config.start or keeps_start(config, data):
         return
@@ -218,7 +218,7 @@ def _origin(model: SharedModel, log: Callable[[str], None]) -> Run:
     """The run that `config.start` names.
 
     Raises:
-      InputError: it is not there, has no checkpoint, or its parameters do not fit.
+      InputError: it is not there, has no checkpoint, or its vocabulary or parameters do not fit.
     """
     origin = load(Path(model.config.start), log)
     checkpoints = origin.folder / "checkpoints"
@@ -226,6 +226,7 @@ def _origin(model: SharedModel, log: Callable[[str], None]) -> Run:
         raise InputError(
             f"start = {model.config.start!r}: it has no checkpoint yet; train it first"
         )
+    start_from.check_vocabulary(model.config, origin.config)
     start_from.plan(model, origin.model)
     return origin
 

@@ -224,7 +224,7 @@ def train(
     if known:
         _check_extends(known, config, [x for x in bases if x not in kept])
     texts = {x: text for x, text in texts.items() if x not in kept}
-    own_sizes = _sizes(config, {x: base for x, base in bases.items() if x not in kept})
+    own_sizes = _sizes(config, bases)
     if config.mode == "local":
         for language, share in shifts.items():
             if share is not None:
