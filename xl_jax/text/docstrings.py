@@ -1,19 +1,18 @@
 """English prose from the docstrings of the installed packages: a corpus that nobody downloads.
 
-The text depends only on the pinned versions of `PACKAGES`: sources are parsed, never imported;
+The text depends only on the pinned versions of `PACKAGES`: sources are searched, never imported;
 paths are sorted; files that a build generates and compiled modules are left out.
 """
 
-import ast
 import importlib.metadata
 import importlib.util
 import inspect
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xl_jax.errors import InputError
+from xl_jax.text import python_strings
 
 # Import names. All are pinned in requirements.txt, directly or as a firm dependency of the stack;
 # scikit-learn would add 18 % more text, jaxlib and fontTools too little for their seconds.
@@ -95,7 +94,9 @@ def sentences(docstring: str) -> Iterator[str]:
         if len(paragraph) < 20:
             continue
         text = _QUOTED.sub(_words, _ROLE.sub(r"`\1`", paragraph))
-        for sentence in _SENTENCE_END.split(_CITATION.sub("", text)):
+        if "]_" in text:  # searching is slow
+            text = _CITATION.sub("", text)
+        for sentence in _SENTENCE_END.split(text):
             if _is_prose(sentence):
                 yield sentence
 
@@ -137,24 +138,9 @@ def _sources(folder: Path) -> list[Path]:
 
 def _docstrings(path: Path) -> Iterator[str]:
     source = path.read_bytes()
-    if b'"""' not in source and b"'''" not in source:  # no prose: spares the parser
+    if b'"""' not in source and b"'''" not in source:  # no prose: spares the search
         return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            module = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return
-    found: list[ast.Constant] = []
-    for node in ast.walk(module):
-        if isinstance(node, ast.Constant):  # a docstring, text for a compiled function, ...
-            if isinstance(node.value, str) and "\n" in node.value:
-                found.append(node)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str) and "\n" not in node.value.value:
-                found.append(node.value)  # a docstring on one line
-    for text in sorted(found, key=lambda node: (node.lineno, node.col_offset)):
-        yield inspect.cleandoc(str(text.value))
+    yield from map(inspect.cleandoc, python_strings.texts(source))
 
 
 def _words(quoted: re.Match[str]) -> str:
