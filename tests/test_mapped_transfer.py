@@ -13,7 +13,7 @@ from xl_jax.config import EvalOptions, Tuning
 from xl_jax.errors import InputError
 from xl_jax.evaluate import maps
 from xl_jax.evaluate.context import Context
-from xl_jax.evaluate.mapped_transfer import file_of, through_map
+from xl_jax.evaluate.mapped_transfer import _tests, file_of, through_map
 
 TUNING = Tuning(task="ner", test={"fr": "files:fr"})
 RECORDS = [Record("f1", 0.5, "en", "fr", 1, extras={"map": "random", "grid": {"seed": (0, 1)}})]
@@ -62,3 +62,19 @@ def test_several_pairs_are_one_line(tmp_path: Path) -> None:
     wanted = "ner through a map is of one pair .*--source=en --target=fr, --source=en --target=ru"
     with pytest.raises(InputError, match=wanted):
         through_map(several, TUNING)
+
+
+def test_a_twin_is_tested_on_its_bases_data(tmp_path: Path) -> None:
+    corpora = {"en": "docstrings:", "twin": "twin:en#order=invert"}
+    run = SimpleNamespace(config=SimpleNamespace(corpora=corpora))
+    here = context(tmp_path, target=SimpleNamespace(run=run))
+
+    def tests(test: Any) -> dict[str, str]:
+        return _tests(here, dataclasses.replace(TUNING, test=test), "en", "twin")
+
+    assert tests({"en": "files:x"}) == {"en": "files:x", "twin": "twin:files:x"}
+    own = {"en": "files:x", "twin": "files:y"}
+    assert tests(own) == own
+    assert tests("files:{language}") == {"en": "files:en", "twin": "files:twin"}
+    with pytest.raises(InputError, match="ner: no test data of twin: give --data.test"):
+        tests("")

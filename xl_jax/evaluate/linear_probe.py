@@ -79,7 +79,7 @@ def linear_probe(
     name = f"{steps}{PROBE}-{fingerprint({**request, 'step': 0})}.json"
     path = context.run.folder / "eval" / name
     views = run_views(context.run, tuning, context.source.params)
-    data = task_data.load(tuning, views, context.run.config.corpora, log)
+    data = task_data.load(tuning, views, log)
     content = {**data.content, "test": data.of_tests}
     found = [] if again else context.finished(path, request, content)
     if not found:

@@ -23,6 +23,7 @@ from xl_jax.evaluate.maps import digest as maps_digest
 from xl_jax.evaluate.word_maps import word_maps
 from xl_jax.finetune.language_view import View, run_views
 from xl_jax.finetune.transfer import Transfer
+from xl_jax.finetune.twin_data import with_twins
 from xl_jax.json_files import fingerprint, plain
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import init_state
@@ -44,6 +45,7 @@ def through_map(
       InputError, Interrupted, FloatingPointError: see `Transfer`; several pairs of languages.
     """
     source, target = _pair(context, tuning.task)
+    tests = _tests(context, tuning, source, target)
     maps = {weights: word_maps(context, source, target, weights) for weights in tuning.encoders}
     digest = maps_digest(context)
     run = context.target.run
@@ -64,7 +66,9 @@ def through_map(
             if kind in maps[weights]:
                 view = dataclasses.replace(view, affine=maps[weights][kind][layer].affine())
             given[f"{target}.{name}-{weights}-{digest}"] = view
-        settings = _tests(settings, source, target, list(given))
+        of_views = dict.fromkeys(given, tests[target])
+        of_source = {x: spec for x, spec in tests.items() if x == source}
+        settings = dataclasses.replace(settings, test=of_views | of_source, targets=tuple(given))
         transfer = Transfer(context.run, settings, given, log)
         transfer.run_all()
         for flat in transfer.records():
@@ -114,13 +118,17 @@ def _view(run: Run, language: str, params: Any, tuning: Tuning) -> View:
     return dataclasses.replace(run_views(run, own, params)[language], shared=frozenset())
 
 
-def _tests(tuning: Tuning, source: str, target: str, names: Sequence[str]) -> Tuning:
-    """The target's test data under every name of its views."""
+def _tests(context: Context, tuning: Tuning, source: str, target: str) -> dict[str, str]:
+    """The target's test data, and the source's where they are given.
+
+    Raises:
+      InputError: there are none of the target.
+    """
     given = tuning.test
-    specs = dict.fromkeys((source, target), given) if isinstance(given, str) else dict(given)
-    if target not in specs:
+    test = dict.fromkeys((source, target), given) if isinstance(given, str) else dict(given)
+    test = {x: spec.replace("{language}", x) for x, spec in test.items() if spec}
+    corpora = {target: context.target.run.config.corpora[target]}
+    test[target] = with_twins(corpora, test, (target,)).get(target, "")
+    if not test[target]:
         raise InputError(f"{tuning.task}: no test data of {target}: give --data.test")
-    test = {x: specs[target].replace("{language}", target) for x in names}
-    if source in specs:
-        test[source] = specs[source].replace("{language}", source)
-    return dataclasses.replace(tuning, test=test, targets=tuple(names))
+    return test

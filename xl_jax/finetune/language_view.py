@@ -9,9 +9,11 @@ from xl_jax.config import Model
 from xl_jax.config.finetune import Tuning
 from xl_jax.errors import InputError
 from xl_jax.finetune.model import NEW, Leaves, flatten
+from xl_jax.finetune.twin_data import copy_of
 from xl_jax.model import leaf_parts, sharing
 from xl_jax.runs.run_directory import Run
 from xl_jax.tasks.rows import FIRST, Framing
+from xl_jax.text.corpora import Corpus
 from xl_jax.tokens.special import N_SPECIAL
 from xl_jax.tokens.vocabulary import Vocabulary
 
@@ -25,7 +27,7 @@ class View:
     `shared` are the paths whose leaves are also the source's: fine-tuning changes them here too.
     `affine` takes the encoder's states into the source's space (see `model.Tuned`). The first
     `own_rows` of `embed/token` are the language's alone, though the table may be shared: its
-    special tokens, where they are private.
+    special tokens, where they are private. `twin`: what makes the language one, if it is.
     """
 
     language: str
@@ -36,6 +38,7 @@ class View:
     shared: frozenset[str] = frozenset()
     affine: tuple[np.ndarray, np.ndarray] | None = None
     own_rows: int = 0
+    twin: Corpus | None = None
 
     def after(self, tuned: Leaves) -> Leaves:
         """The view with new layers and head, and what it shares with the source, as `tuned`."""
@@ -78,7 +81,10 @@ def run_views(run: Run, tuning: Tuning, params: sharing.Params) -> dict[str, Vie
         shared = frozenset(p for p in leaves if mask[p][number] == mask[p][source])
         vocabulary = run.data.vocabulary
         own = N_SPECIAL if vocabulary.specials == "private" and number != source else 0
-        views[language] = View(language, vocabulary, framing, c.model, leaves, shared, own_rows=own)
+        twin = copy_of(c.corpora, language)
+        views[language] = View(
+            language, vocabulary, framing, c.model, leaves, shared, own_rows=own, twin=twin
+        )
     return views
 
 

@@ -39,7 +39,9 @@ def resolved(run: Run, tuning: Tuning, given: Mapping[str, View]) -> Tuning:
         if not getattr(tuning, name):
             raise InputError(f"{tuning.task}: no {name} data: give --data.{name}=SPEC")
     test = {x: spec.replace("{language}", x) for x, spec in test.items()}
-    test = with_twins(run.config.corpora, test, scored)
+    of_run = {x: spec for x, spec in test.items() if x not in given}
+    own = tuple(x for x in scored if x not in given)
+    test |= with_twins(run.config.corpora, of_run, own)
     missing = [x for x in scored if x not in test and x != source]
     if missing or not test:
         first = (missing or [source])[0]

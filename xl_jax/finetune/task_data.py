@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xl_jax.config.finetune import Tuning
 from xl_jax.finetune.language_view import View
-from xl_jax.finetune.twin_data import TWIN, as_twin, copy_of
+from xl_jax.finetune.twin_data import TWIN, as_twin
 from xl_jax.json_files import fingerprint
 from xl_jax.tasks import specs
 from xl_jax.tasks.registry import KINDS
@@ -52,13 +52,9 @@ class TaskData:
 def load(
     tuning: Tuning,
     views: Mapping[str, View],
-    corpora: Mapping[str, str],
     log: Callable[[str], None],
 ) -> TaskData:
     """Reads all data of a request (see `request.resolved`), and logs what was counted.
-
-    Args:
-      corpora: of the run's languages: what makes a twin of one.
 
     Raises:
       InputError: anything wrong with them, with file and line.
@@ -90,7 +86,7 @@ def load(
         name = f"test {language}"
         items = read(name, spec.removeprefix(TWIN), language)
         test[language] = split(name, spec, items, views[language])
-        twin = copy_of(corpora, language)
+        twin = views[language].twin
         if twin and spec.startswith(TWIN):
             rows = as_twin(test[language].rows, twin)
             test[language] = test[language]._replace(rows=rows)

@@ -60,7 +60,7 @@ class Transfer:
         self.step, params = run.trained()
         self.params = jax.device_put(jax.device_get(params))  # without the mesh they came on
         self.trainable = trainable(run, self.tuning, self.params)
-        self.data = task_data.load(self.tuning, self.views("trained"), run.config.corpora, log)
+        self.data = task_data.load(self.tuning, self.views("trained"), log)
         self.task = self.data.task
         self.tests = {language: self._test_of(language) for language in self.data.test}
         self.folder = run.folder / "eval" / self.tuning.task

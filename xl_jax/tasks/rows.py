@@ -41,7 +41,7 @@ class Framing:
     length: int
     long: str
     spaces: str
-    causal: bool = False
+    causal: bool = dataclasses.field(default=False, repr=False)  # digests of views hold the others
 
 
 @dataclass(frozen=True)
