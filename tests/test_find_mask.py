@@ -212,7 +212,7 @@ def test_the_command_proposes_a_mask_and_keeps_what_it_is_of(
     assert not {"embed/token", "mlm/bias"} & leaves
     with pytest.raises(InputError, match="runs/x keeps no checkpoint after step 2"):
         command("--budget=1100", "--after=2")
-    with pytest.raises(InputError, match="--budget = 0 adds no parameter"):
+    with pytest.raises(InputError, match="--budget = 0: must be at least 1"):
         command("--budget=0")
     kept.steps = [0]
     with pytest.raises(InputError, match="runs/x has no checkpoint of a step after 0"):

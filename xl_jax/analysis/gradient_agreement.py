@@ -41,6 +41,14 @@ class Part(NamedTuple):
     decrease: Decrease
 
 
+class Tie(NamedTuple):
+    """Parameters that all languages come to share, as their mean."""
+
+    pattern: str  # over leaf paths
+    size: int  # parameters that it saves
+    change: float  # of the loss, to first order: nats a token, mean over languages
+
+
 def products(
     halves_2xLxN: Float[np.ndarray, "2 L N"], scale_N: Float[np.ndarray, "N"]
 ) -> Float[np.ndarray, "L L"]:
@@ -77,6 +85,17 @@ def grouped(leaves: Sequence[Part]) -> list[Part]:
     return found
 
 
+def ties(leaves: Sequence[Tie]) -> list[Tie]:
+    """Leaves by the parts of an encoder, those first that cost least; without what all share."""
+    found = []
+    for pattern, paths in patterns(x.pattern for x in leaves).items():
+        members = [x for x in leaves if x.pattern in paths and x.size]
+        if members:
+            size, change = (sum(x[i] for x in members) for i in (1, 2))
+            found.append(Tie(pattern, size, change))
+    return sorted(found, key=lambda x: x.change)
+
+
 def mean(steps: Sequence[Sequence[Part]]) -> list[Part]:
     """The same parts at several steps, each step's decrease over its own total: late steps have
     small gradients, and count as much as early ones."""
@@ -105,14 +124,18 @@ def propose(parts: Sequence[Part], budget: int) -> list[Part]:
 
 
 def with_private(chosen: Sequence[Part], rules: Rules, paths: Sequence[str]) -> Rules:
-    """`rules` of sharing with the chosen parts private before them; without those of `rules` that
-    nothing is left for, which `rules.assign` would refuse."""
-    private = [(part.pattern, "private") for part in chosen]
-    first = [pattern_of(pattern, "chosen") for pattern, _ in private]
+    """`rules` of sharing with the chosen parts private before them, see `with_first`."""
+    return with_first([(part.pattern, "private") for part in chosen], rules, paths)
+
+
+def with_first(new: Rules, rules: Rules, paths: Sequence[str]) -> Rules:
+    """`rules` with `new` ones before them; without those of `rules` that nothing is left for, which
+    `rules.assign` would refuse."""
+    first = [pattern_of(pattern, "chosen") for pattern, _ in new]
     given = [pattern_of(pattern, "sharing") for pattern, _ in rules]
     left = [path for path in paths if not any(pattern.matches(path) for pattern in first)]
     used = {next(i for i, pattern in enumerate(given) if pattern.matches(path)) for path in left}
-    return (*private, *(rule for i, rule in enumerate(rules) if i in used))
+    return (*new, *(rule for i, rule in enumerate(rules) if i in used))
 
 
 def patterns(paths: Iterable[str]) -> Mapping[str, list[str]]:

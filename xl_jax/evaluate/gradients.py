@@ -91,6 +91,28 @@ class Gradients:
         of_leaves = zip(names, grads, jax.tree.leaves(scales), _variants(self.run), strict=True)
         return [self._leaf(*of_leaf) for of_leaf in of_leaves]
 
+    def of_tying(self, params: sharing.Params) -> list[agreement.Tie]:
+        """What it would cost to give all languages the mean of a leaf that is theirs alone, to
+        first order; of every leaf, 0 where all share it."""
+        model, languages = self.run.model, self.run.config.languages
+        grads = [jax.tree.leaves(self.of(params, x)) for x in languages]
+        leaves = map(np.asarray, jax.tree.leaves(params))
+        found = []
+        for path, x, variants, of_leaf in zip(
+            leaf_paths(model.template),
+            leaves,
+            _variants(self.run),
+            zip(*grads, strict=True),
+            strict=True,
+        ):
+            used = sorted(set(variants))
+            mean = x[used].mean(0)
+            change = [
+                np.sum(g.mean(0) * (mean - x[v])) for g, v in zip(of_leaf, variants, strict=True)
+            ]
+            found.append(agreement.Tie(path, (len(used) - 1) * mean.size, float(np.mean(change))))
+        return found
+
     def _loss(
         self, params: sharing.Params, rows: Predictions, language: jax.Array
     ) -> tuple[jax.Array, jax.Array]:

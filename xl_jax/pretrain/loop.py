@@ -117,7 +117,7 @@ def _train(
         CtrlC() as ctrl_c,
         Profile(run.folder / "profile", profile, k, log) as trace,
     ):
-        for batch in prefetch(_calls(run, mesh), range(step, config.steps, k)):
+        for batch in prefetch(calls(run, mesh), range(step, config.steps, k)):
             with trace.call(), jax.transfer_guard("disallow"):  # the batch is there already
                 state, metrics = train_step(state, batch)
             step += k
@@ -227,7 +227,7 @@ def check_skipped(step: int, values: dict[str, float], steps: int) -> None:
         )
 
 
-def _calls(run: Run, mesh: Mesh) -> Callable[[int], Step]:
+def calls(run: Run, mesh: Mesh) -> Callable[[int], Step]:
     """The batches of one call of the training step, on their devices, by the call's first step."""
     c = run.config
     windows = [
