@@ -1,11 +1,13 @@
 """Families of languages: what all share, what a family shares, what is a language's own.
 
     python tools/run_study.py --config=configs/family.py           English and its twins
+    python tools/run_study.py --config=configs/family.py:twins,ud/en_ewt-ud-{split}.conllu
     python tools/run_study.py --config=configs/family.py:real      English, French, Russian, Chinese
 
 English and its twins in two families: one has English's word order, the other the inverted one. A
 fifth of the pieces of a twin are English's. Sentences of another order are not found by a model
-this small (docs/studies/anchors_order.md), those of the same order are.
+this small (docs/studies/anchors_order.md), those of the same order are. With a treebank of English
+also the transfer of tags to every twin, by a linear classifier.
 
 Rows: 4, 8, 16 languages in one model of the same width, with as many steps for a language as the
 main job has (the curse of multilinguality of Conneau et al. 2020, XLM-R, is what languages lose by
@@ -19,6 +21,7 @@ job a language; 20 to 30 minutes of a core a run of `real`.
 
 from typing import Any
 
+from configs.table1 import tags
 from xl_jax.errors import unknown
 from xl_jax.model.language_tree import Tree, languages, tree_rules
 from xl_jax.studies.study import Study
@@ -57,7 +60,8 @@ def masks(tree: Tree) -> dict[str, Any]:
     }
 
 
-def get_study(size: str = "twins") -> Study:
+def get_study(argument: str = "twins") -> Study:
+    size, _, treebank = argument.partition(",")
     if size == "real":
         pairs = "pud_parallel/pud.{source}", "pud_parallel/pud.{target}"
         return Study(
@@ -87,7 +91,8 @@ def get_study(size: str = "twins") -> Study:
         rows=rows,
         seeds=(0, 1, 2),
         evaluations={
-            "inverted": ["--task=retrieval,translation", "--source=invert_1", "--target=invert_2"]
+            "inverted": ["--task=retrieval,translation", "--source=invert_1", "--target=invert_2"],
+            **({"linear_probe": tags(treebank)["linear_probe"]} if treebank else {}),
         },
         reference="4_shared",
     )
