@@ -9,15 +9,17 @@
     python tools/run_study.py --config=configs/table1.py:paper --executor=slurm ...
 
 SIZE[,PAIRS[,FILES]]: pairs are joined by +; FILES are text files in place of the size's own text.
-tiny[,TREEBANK]: with a treebank of English the languages' tags are measured, too (also of runs that
-are there already): by a linear classifier, and by fine-tuning with the private parts frozen (the
-paper's way) and with the same leaves frozen in every row.
+tiny[,TREEBANK], tiny8, ...: with a treebank of English the languages' tags are measured, too (also
+of runs that are there already): by a linear classifier, and by fine-tuning with the private parts
+frozen (the paper's way) and with the same leaves frozen in every row.
 
-size       model and text                                         cost of a run
-tiny       4 x 32, English docstrings and a twin, no download     3 to 4 minutes of a CPU core
-small_cpu  4 x 128 (configs/bilingual_cpu.py), text files         half an hour of a CPU core
-small      8 x 256 (configs/small.py), two Wikipedias             not run yet
-paper      8 x 768 (configs/paper.py), two Wikipedias             not run; paper: 3 days of 8 GPUs
+size              model and text                                      cost of a run
+tiny              4 x 32, English docstrings and a twin, no download  3 to 4 minutes of a CPU core
+tiny_softmax_all  the same, the softmax over both vocabularies        not run yet
+tiny8             8 x 32, the paper's own depths, 16,000 steps        not run yet
+small_cpu         4 x 128 (configs/bilingual_cpu.py), text files      half an hour of a CPU core
+small             8 x 256 (configs/small.py), two Wikipedias          not run yet
+paper             8 x 768 (configs/paper.py), two Wikipedias          not run (3 days of 8 GPUs)
 
 At small_cpu the other domain of "wiki_cc" is novels (none are there for zh), anchors come from the
 first 5,000 words of a dictionary, and the row all_private stands below the ten. At small and paper
@@ -33,6 +35,7 @@ replaced by a dictionary's translations. Sep: private parts; random words of the
 the row's own language.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -62,6 +65,15 @@ TINY = {
     "sep_emb_different": (["--config.sharing=sep_emb"], "sep_emb"),
     "sep_tokens_different": (["--config.sharing=sep_tokens"], ""),
     "all_private_different": (["--config.sharing=all_private"], ""),
+}
+
+
+# Its sizes: title, flags, seeds.
+FOUR = ["--config.model.layers=4", "--config.steps=8000"]
+TWINS = {
+    "tiny": ("four layers", FOUR, 5),
+    "tiny_softmax_all": ("four layers, one softmax", [*FOUR, "--config.model.softmax=all"], 3),
+    "tiny8": ("eight layers", ["--config.model.layers=8", "--config.steps=16000"], 3),
 }
 
 
@@ -101,10 +113,10 @@ SIZES = {
 
 def get_study(argument: str = "tiny") -> Study:
     size, *more = argument.split(",", 2)
-    if size == "tiny":
-        return tiny(",".join(more))
+    if size in TWINS:
+        return tiny(",".join(more), size)
     if size not in SIZES:
-        raise unknown("size of table1.py", size, ["tiny", *SIZES])
+        raise unknown("size of table1.py", size, [*TWINS, *SIZES])
     return real(size, *more)
 
 
@@ -204,20 +216,28 @@ def evaluations(size: str, own_text: bool) -> dict[str, list[str]]:
     }
 
 
-def tiny(treebank: str = "") -> Study:
+def tiny(treebank: str = "", size: str = "tiny") -> Study:
     """English and its twin. The test items of a twin are its base's, renamed."""
+    title, base, seeds = TWINS[size]
+    rows = {row: [*base, *flags] for row, (flags, _) in TINY.items()}
+    papers = {row: paper for row, (_, paper) in TINY.items() if paper}
+    if size == "tiny8":
+        rows = {deeper(row): [*map(deeper, flags)] for row, flags in rows.items()}
+        papers = {deeper(row): paper for row, paper in papers.items()}
     return Study(
-        title="Table 1 at four layers: English docstrings and their twin",
+        title=f"Table 1 at {title}: English docstrings and their twin",
         config="configs/tiny.py",
-        rows={
-            row: ["--config.model.layers=4", "--config.steps=8000", *flags]
-            for row, (flags, _) in TINY.items()
-        },
-        seeds=(0, 1, 2, 3, 4),
+        rows=rows,
+        seeds=tuple(range(seeds)),
         evaluations=tags(treebank) if treebank else {},
         reference="default",
-        expected=means({row: paper for row, (_, paper) in TINY.items() if paper}),
+        expected=means(papers),
     )
+
+
+def deeper(text: str) -> str:
+    """Names of four layers' lower parts as those of eight: l1 is l1_3, and l1_3 is l1_6."""
+    return re.sub(r"l1(_3)?(?!\d)", lambda found: "l1_6" if found[1] else "l1_3", text)
 
 
 def tags(treebank: str) -> dict[str, list[str]]:

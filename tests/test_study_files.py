@@ -22,6 +22,8 @@ FILES = {  # file -> rows, pairs
     "table1.py:small_cpu": (11, 1),
     "table1.py:small": (10, 3),
     "table1.py:paper": (10, 3),
+    "table1.py:tiny8": (14, 1),
+    "table1.py:tiny_softmax_all": (14, 1),
     "table1.py:small_cpu,en-fr+en-ru,my/{language}/*.txt": (11, 2),
     "monolingual.py:small_cpu": (3, 1),
     "monolingual.py:tiny,section5": (3, 1),
