@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,17 @@ import pytest
 
 from configs.tiny import get_config
 from tests.text_toy import random_lines
-from tools import bench
-from tools.benchmarks import finetune, input, racing, step, torch_finetune, torch_step
+from tools import bench, tables
+from tools.benchmarks import (
+    every,
+    finetune,
+    input,
+    racing,
+    record,
+    step,
+    torch_finetune,
+    torch_step,
+)
 from xl_jax.config import from_dict
 from xl_jax.errors import InputError
 
@@ -109,22 +119,27 @@ def test_input(run, monkeypatch):
         np.testing.assert_allclose(ratio, np.divide(delivered, consumed))
         assert f"\n{model} " in out
     own = {x["corpus_mb"]: x["value"] for x in result["records"] if x["metric"] == "own_mb"}
+    (floor,) = (x for x in result["records"] if x["metric"] == "floor_seconds")
+    assert floor["amount"] == 6 * SIZES["length"] and floor["kind"] == "bytes"
+    np.testing.assert_allclose(floor["value"] * floor["per_second"], floor["amount"])
     assert own.keys() == {1, 3} and own[3] < 1.1 * own[1]
 
 
 @pytest.mark.slow
 def test_prepare(run, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
-    out, result = run("prepare", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
+    out, result = run("prepare", "--corpus_mb=2", f"--text=toy={tmp_path}/*.txt")
     found = {}
     for x in result["records"]:
         found.setdefault(x["metric"], []).append(x["value"])
     ours, theirs = (found[f"{x}_mb_per_core_second"] for x in ("prepare", "sentencepiece"))
     np.testing.assert_allclose(found["prepare_over_sentencepiece"], np.divide(ours, theirs))
     assert len(found["two_processes_over_one"]) == 2
-    small, large = found["prepare_peak_mb"]
-    assert 50 < small and large < 1.2 * small
     assert "\nprepare over sentencepiece " in out
+    assert {x["text"] for x in result["records"] if "text" in x} == {"toy"}
+    _, result = run("memory", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
+    small, large = (x["value"] for x in result["records"] if x["metric"] == "prepare_peak_mb")
+    assert 50 < small and large < 1.2 * small
 
 
 @pytest.fixture
@@ -248,3 +263,40 @@ def test_the_equal_work_peer_is_our_model():
         *(jnp.asarray(x) for x in (tokens, real, positions, np.ones(shape.vocab, bool))),
     )
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def at_commit(monkeypatch):
+    monkeypatch.setattr(record, "commit", lambda: "abc")
+
+
+def test_all_goes_on_where_it_was_stopped(tmp_path, at_commit, capsys):
+    done, failing = [], {"speed_masks.json"}
+
+    def do(command):
+        path = Path(command[-1].removeprefix("--json="))
+        if path.name in failing:
+            return 1
+        done.append(path.name)
+        about = record.about(["python", "tools/bench.py", *command])
+        record.write(path, about, [{"metric": command[0], "value": 1}])
+        return 0
+
+    with pytest.raises(InputError, match="failed: speed_masks.json; the same command"):
+        every.every(tmp_path, do=do)
+    assert done == [name for name in every.JOBS if name not in failing]
+    assert [path.name for path in tmp_path.iterdir()] == [".new"]  # all of them or none
+    failing.clear()
+    every.every(tmp_path, do=do)
+    assert done[-1] == "speed_masks.json" and len(done) == len(every.JOBS)
+    assert "speed_step.json is there already" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == every.JOBS.keys()
+
+
+def test_all_writes_what_the_documents_show_of_speed():
+    pages = (tables.ROOT / "docs").rglob("*.md")
+    shown = {x[1] for page in pages for x in tables.BLOCK.findall(page.read_text())}
+    speed = {Path(x).name for x in shown if "/speed_" in x or x.endswith("memory_prepare.json")}
+    assert speed <= every.JOBS.keys()
+    for line in every.JOBS.values():
+        bench.parse([*line.split(), *every.SMALLEST])

@@ -7,12 +7,17 @@ feeds it.
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
+    python tools/bench.py memory                  peak memory of preparing, by size of the text
     python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
     python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
+    python tools/bench.py main_job                where the seconds of `python train.py` go
+    python tools/bench.py seeds                   runs that differ in their seed, in one program
+    python tools/bench.py all --json              every record of results/, and the tables from them
     python tools/bench.py step --rows 8 --no-compile --json results/step.json
 
 Programs take turns, so that a machine that drifts drifts for all; ratios are formed round by round.
-Nobody else should use the machine. Figures are of the CPU.
+Nobody else should use the machine. Figures are of the CPU; beside them stands the floor: what the
+operations would take at the rate of a large matrix product, or the bytes at that of a copy.
 """
 
 if __name__ == "__main__":
@@ -30,10 +35,14 @@ from pathlib import Path
 from tools.benchmarks import record
 from tools.benchmarks.analysis import analysis
 from tools.benchmarks.compiling import compiling
+from tools.benchmarks.every import every
 from tools.benchmarks.finetune import finetune
+from tools.benchmarks.floor import floors
 from tools.benchmarks.input import input_pipeline
+from tools.benchmarks.main_job import main_job
 from tools.benchmarks.pod import pod
-from tools.benchmarks.prepare import prepare_text
+from tools.benchmarks.prepare import memory, prepare_text
+from tools.benchmarks.seeds import seeds
 from tools.benchmarks.step import languages, masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax import cli
@@ -47,9 +56,13 @@ COMMANDS = {
     "input": input_pipeline,
     "pod": pod,
     "prepare": prepare_text,
+    "memory": memory,
     "finetune": finetune,
     "analysis": analysis,
+    "main_job": main_job,
+    "seeds": seeds,
 }
+ALL = "all"
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
@@ -59,7 +72,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
       InputError: an unknown command or flag, or a number that is not positive.
     """
     parser = cli.ArgumentParser(__doc__)
-    parser.add_argument("command", help=", ".join(COMMANDS))
+    parser.add_argument("command", help=", ".join((*COMMANDS, ALL)))
     for field in dataclasses.fields(Shape):
         kind = float if field.name == "dropout" else int
         parser.add_argument(f"--{field.name}", type=kind, default=field.default)
@@ -68,26 +81,43 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     parser.add_argument(
         "--corpus_mb", type=int, default=1000, help="the larger text of `input`, `prepare`"
     )
-    parser.add_argument("--text", help="files whose lines `prepare` takes (default: docstrings)")
+    parser.add_argument(
+        "--text", help="files whose lines `prepare` takes, NAME=GLOB;... (default: docstrings)"
+    )
     parser.add_argument("--parts", default="csls,features,cka", help="of `analysis`")
     parser.add_argument("--words", type=int, default=50_000, help="of each language, in `csls`")
     parser.add_argument("--sentences", type=int, default=2000, help="of `features`")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")
-    parser.add_argument("--json", type=Path, help="file to write the records to")
+    parser.add_argument(
+        "--smallest", action="store_true", help="`main_job`, `all`: as little as can be, for a try"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=Path("results"),
+        help="file to write the records to; of `all` the folder",
+    )
     args = parser.parse_args(argv)
-    if args.command not in COMMANDS:
-        raise unknown("command", args.command, COMMANDS)
+    if args.command not in (*COMMANDS, ALL):
+        raise unknown("command", args.command, (*COMMANDS, ALL))
     shape = Shape(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Shape)})
     for name, value in vars(args).items():
         if type(value) is int and value < 1:
             raise InputError(f"--{name} {value} is not positive")
-    cli.check_file("json", args.json)
+    if args.command == ALL:
+        cli.check_folder("json", args.json or Path("results"))
+    else:
+        cli.check_file("json", args.json)
     return args, shape
 
 
 def main(argv: Sequence[str]) -> None:
     args, shape = parse(argv)
+    if args.command == ALL:
+        every(args.json or Path("results"), args.text, args.smallest)
+        return
     if hasattr(os, "sched_setaffinity"):  # XLA makes a thread for every core that it may use
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -95,7 +125,7 @@ def main(argv: Sequence[str]) -> None:
     measurement |= {"threads": args.threads, "shape": dataclasses.asdict(shape)}
     for name, value in measurement.items():
         print(f"{name}: {value}")
-    records = COMMANDS[args.command](args, shape)
+    records = COMMANDS[args.command](args, shape) + floors(args, shape)
     if args.json:
         record.write(args.json, measurement, records)
 

@@ -34,6 +34,7 @@ from xl_jax.json_files import read_json
 TOPOLOGY = flags.DEFINE_string("topology", "v5e-8", f"One of {', '.join(topologies.KNOWN)}.")
 JSON = flags.DEFINE_string("json", None, "File to keep the figures in.")
 AGAINST = flags.DEFINE_string("against", None, "File of such figures, to compare with.")
+SEEDS = flags.DEFINE_integer("seeds", 1, "Runs that differ in their seed, in one program.", 1)
 PROGRAM = flags.DEFINE_string("program", None, "Name of the program (default: config, flags).")
 
 GROWTH = 1.05  # of memory and communication, against a kept record
@@ -51,6 +52,7 @@ def main() -> None:
     if AGAINST.value and (TOPOLOGY.value, name) not in earlier:
         raise InputError(f"{AGAINST.value} has no record of {name!r} for {TOPOLOGY.value}")
     found, gib = topologies.describe(TOPOLOGY.value)
+    from tools.benchmarks.seeds import make_seeds_step, shapes
     from xl_jax.devices.mesh import make_mesh
     from xl_jax.devices.peak import peak_flops
     from xl_jax.model.shared_model import SharedModel
@@ -61,14 +63,18 @@ def main() -> None:
     mesh, model = make_mesh(config, found), SharedModel.abstract(config, rows_of(config))
     print(model.totals())
     start = time.monotonic()
-    compiled = compile_step(model, mesh)
+    n = SEEDS.value
+    if n == 1:
+        compiled = compile_step(model, mesh)
+    else:
+        compiled = make_seeds_step(model, mesh).lower(*shapes(model, n, mesh)).compile()
     print(
         f"{TOPOLOGY.value}, mesh {dict(mesh.shape)}, compiled in {time.monotonic() - start:.0f} s"
     )
     needs = figures(compiled)
-    needs["TFLOP of the model, a step"] = flops_per_step(model) / 1e12
+    needs["TFLOP of the model, a step"] = n * flops_per_step(model) / 1e12
     if peak := peak_flops(found[0], config.model.dtype):
-        needs["ms of them at peak"] = flops_per_step(model) / mesh.size / peak * 1e3
+        needs["ms of them at peak"] = n * flops_per_step(model) / mesh.size / peak * 1e3
     needs["GiB of a device"] = gib
     for metric, value in needs.items():
         print(f"  {metric}: {value:,.{2 if value >= 1 else 4}f}")

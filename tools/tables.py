@@ -45,6 +45,7 @@ LABELS = {
     "features_xl_jax_over_arm": "xl_jax / arm",
     "csls_xl_jax_over_arm": "xl_jax / arm",
     "csls_seconds": "seconds",
+    "cka_seconds": "seconds",
     "share_of_peak": "share of its own matmul peak",
     "real_over_positions": "tokens / positions computed",
     "over_all_shared": "time of a step / all_shared",

@@ -110,6 +110,12 @@ def _faiss_csls(faiss: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return index(candidates).search(queries, 1)[1][:, 0]
 
 
+def line_lengths(n: int, shape: Shape) -> np.ndarray:
+    """int[n]: pieces of each line of `features`, 5 to 60."""
+    drawn = np.random.default_rng(0).lognormal(3, 0.5, n)
+    return np.clip(drawn, 5, min(60, shape.length - 2)).astype(int)
+
+
 def features(args: argparse.Namespace, shape: Shape) -> list[Record]:
     """Sentences/s by arm and round."""
     import jax
@@ -118,9 +124,9 @@ def features(args: argparse.Namespace, shape: Shape) -> list[Record]:
     from xl_jax.model import sharing
     from xl_jax.tokens.shards import of_lines
 
-    random = np.random.default_rng(0)
-    sizes = np.clip(random.lognormal(3, 0.5, args.sentences), 5, min(60, shape.length - 2))
-    lines = [random.integers(N_SPECIAL, shape.vocab, int(n)).astype(np.int32) for n in sizes]
+    random = np.random.default_rng(1)
+    sizes = line_lengths(args.sentences, shape)
+    lines = [random.integers(N_SPECIAL, shape.vocab, n).astype(np.int32) for n in sizes]
     model = shared_model(shape, ("en",))
     view = jax.device_get(sharing.select(model.init(), model.mask, 0))
     extractor, shard = Extractor(model.module), of_lines(lines)
@@ -202,7 +208,8 @@ def cka(args: argparse.Namespace, shape: Shape) -> list[Record]:
     )
     records: list[Record] = [{"metric": "cka_first_seconds", "value": first}]
     return records + [
-        {"metric": "cka_seconds", "round": r, "value": s} for r, s in enumerate(seconds)
+        {"metric": "cka_seconds", "arm": "xl_jax", "round": r, "value": s}
+        for r, s in enumerate(seconds)
     ]
 
 
@@ -215,6 +222,8 @@ def _table(part: str, seconds: dict[str, list[float]], items: int, unit: str) ->
         print(f"{name:<21}{spread([items / s for s in values], 0):<30}{spread(ratio, 2)}")
         for r, (value, times) in enumerate(zip(values, ratio, strict=True)):
             common = {"arm": name, "round": r}
+            rate = unit.replace("/s", "_per_second")
+            records.append({"metric": rate, "value": items / value, **common})
             records.append({"metric": f"{part}_seconds", "value": value, **common})
             records.append({"metric": f"{part}_xl_jax_over_arm", "value": times, **common})
     return records

@@ -160,7 +160,7 @@ def input_by_size(args: argparse.Namespace) -> list[dict[str, Any]]:
             deliver(folder)
             own = tracemalloc.get_traced_memory()[1] / 1e6
             tracemalloc.stop()
-        found = {"disk_windows_per_second": disk, "memory_windows_per_second": again}
+        found = {"cold_windows_per_second": disk, "warm_windows_per_second": again}
         found |= {"own_mb": own, "mapped_mb": mapped}
         for metric, value in found.items():
             records.append({"metric": metric, "corpus_mb": megabytes, "value": value})

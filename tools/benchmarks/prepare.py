@@ -48,11 +48,26 @@ def config(folder: str, pieces: int) -> Config:
 
 
 def prepare_text(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
-    """MB/s of preparing over those of SentencePiece; over two processes; memory."""
-    corpus = open_corpora({"x": f"files:{args.text}" if args.text else "docstrings:"})["x"]
-    lines = [line for document in all_documents(corpus.source) for line in document]
-    print(f"text: {args.text or 'docstrings'}; {len(lines):,} lines, repeated in random orders")
-    return [*speed(args, lines, shape.vocab), *memory(args, lines, shape.vocab)]
+    """MB/s of preparing over those of SentencePiece and over two processes, of every text."""
+    records = []
+    for name, spec in _specs(args.text).items():
+        lines = _lines(spec)
+        print(f"\ntext: {name}; {len(lines):,} lines, repeated in random orders")
+        records += [{"text": name, **x} for x in speed(args, lines, shape.vocab)]
+    return records
+
+
+def _specs(text: str | None) -> dict[str, str]:
+    """name -> corpus, of --text: NAME=GLOB;... or GLOB;..."""
+    if text is None:
+        return {"docstrings": "docstrings:"}
+    parts = [part.rpartition("=") for part in text.split(";")]
+    return {name or glob: f"files:{glob}" for name, _, glob in parts}
+
+
+def _lines(spec: str) -> list[str]:
+    source = open_corpora({"x": spec})["x"].source
+    return [line for document in all_documents(source) for line in document]
 
 
 def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[str, Any]]:
@@ -118,9 +133,10 @@ def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[
     return records
 
 
-def memory(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[str, Any]]:
-    """Peak resident memory of a process that prepares a small and a large text, whole; a record
-    each."""
+def memory(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Peak resident memory of a process that prepares a small and a large text, whole, the lines of
+    the first text again and again; a record each."""
+    lines, pieces = _lines(next(iter(_specs(args.text).values()))), shape.vocab
     records: list[dict[str, Any]] = []
     print(f"\n{'text, MB':>8}{'peak memory, MB':>17}")
     for megabytes in (max(1, args.corpus_mb // 100), args.corpus_mb):

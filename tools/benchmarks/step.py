@@ -194,7 +194,11 @@ def languages(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
         for n in numbers:
             names = tuple(f"l{i}" for i in range(n))
             models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=LANGUAGES[-1])
-    return _compare(args, shape, models)
+    records = _compare(args, shape, models)
+    for found in records:
+        found["sharing"], number = found["arm"].split(" ")
+        found["languages"] = int(number)
+    return records
 
 
 def _compare(

@@ -1,0 +1,92 @@
+"""Every record of speed in one go, one process a benchmark, and the documents' tables from them."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tools import tables
+from tools.benchmarks import record
+from xl_jax.errors import InputError
+
+PROGRAM = Path(__file__).parents[1] / "bench.py"
+
+# file in the folder of results -> command line of tools/bench.py
+JOBS = {
+    "speed_main_job.json": "main_job",
+    "speed_step.json": "step --rounds=3 --steps=2",
+    "speed_step_dropout.json": "step --rounds=3 --steps=2 --dropout=0.1 --no-compile",
+    "speed_masks.json": "masks --rounds=3 --steps=1",
+    "speed_languages.json": "languages --rounds=3 --steps=1",
+    "speed_seeds.json": "seeds --rounds=10",
+    "speed_compile.json": "compile --rounds=1 --presets=all_shared,sep_l1_3,all_private",
+    "speed_input.json": "input --rounds=3 --steps=3 --corpus_mb=1000",
+    "speed_prepare.json": "prepare --rounds=2 --corpus_mb=1000",
+    "memory_prepare.json": "memory --corpus_mb=1000",
+    "speed_finetune.json": "finetune --rounds=3 --steps=20",
+    "speed_features.json": "analysis --parts=features --rounds=2",
+    "speed_cka.json": "analysis --parts=cka --rounds=1",
+    "speed_csls.json": "analysis --parts=csls --words=200000 --rounds=1",
+}
+SMALLEST = (
+    "--smallest", "--layers=1", "--width=8", "--heads=2", "--ffn=16", "--vocab=600", "--rows=32",
+    "--length=16", "--rounds=1", "--steps=1", "--matmul=64", "--corpus_mb=2", "--words=100",
+    "--sentences=20", "--presets=sep_emb", "--no-compile",
+)  # fmt: skip
+
+
+def run_process(command: Sequence[str]) -> int:
+    """The exit status."""
+    return subprocess.run([sys.executable, str(PROGRAM), *command], check=False).returncode
+
+
+def every(
+    folder: Path,
+    text: str | None = None,
+    smallest: bool = False,
+    do: Callable[[Sequence[str]], int] = run_process,
+) -> None:
+    """Runs the jobs one after the other. What each wrote waits in a hidden folder, so that all are
+    of the same commit, until all are there; the same call goes on where it was stopped.
+
+    Args:
+      folder: of the records.
+      text: given to `prepare` and `memory`.
+      smallest: shapes as small as can be, to try the commands.
+
+    Raises:
+      InputError: some jobs failed.
+    """
+    waiting = folder / ".new"
+    waiting.mkdir(parents=True, exist_ok=True)
+    start, failed = time.monotonic(), []
+    for number, (name, line) in enumerate(JOBS.items(), 1):
+        words = [*shlex.split(line), *(SMALLEST if smallest else ())]
+        if text and words[0] in ("prepare", "memory"):
+            words.append(f"--text={text}")
+        command = [*words, f"--json={waiting / name}"]
+        minutes = (time.monotonic() - start) / 60
+        head = f"{number} of {len(JOBS)}, {minutes:.0f} min: {name}"
+        if _is_done(waiting / name, command):
+            print(f"{head} is there already", flush=True)
+            continue
+        print(f"\n{head}: {shlex.join(words)}", flush=True)
+        if do(command):
+            failed.append(name)
+    if failed:
+        raise InputError(f"failed: {', '.join(failed)}; the same command tries these again")
+    for name in JOBS:
+        (waiting / name).replace(folder / name)
+    waiting.rmdir()
+    if folder.resolve() == (tables.ROOT / "results").resolve():
+        subprocess.run([sys.executable, tables.__file__], check=True)
+
+
+def _is_done(path: Path, command: Sequence[str]) -> bool:
+    """Whether `command` wrote it, with the code as it is now."""
+    if not path.exists():
+        return False
+    found, wanted = record.read(path), record.about(["python", "tools/bench.py", *command])
+    return all(found[x] == wanted[x] for x in ("command", "commit"))
