@@ -59,7 +59,7 @@ from typing import Any
 
 from absl import flags
 
-from xl_jax import cli, config_flags
+from xl_jax import cli, config_flags, mirror
 from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
 from xl_jax.errors import InputError, printable
@@ -89,17 +89,18 @@ def main() -> None:
     check_tasks(tasks)
     GIVEN.check()
     run = load(config_flags.workdir())
-    other = load(Path(GIVEN.other.value)) if GIVEN.other.value else None
-    if GIVEN.of_labels:
-        return transfer(run, other, GIVEN.of_labels)
-    options = GIVEN.options(run.config.probe)
-    if GIVEN.steps.value == "all":
-        found = measure_over_training(run, tasks or OVER_TRAINING, again, options)
-        return show_over_training(found.records, found.figure)
-    found = measure(run, tasks or USUAL, again, other, options)
-    show(found.records, found.title, found.figure, details=True)
-    for path in found.files:
-        print(f"records: {path}")
+    other = load(mirror.here(GIVEN.other.value)) if GIVEN.other.value else None
+    with run.kept():
+        if GIVEN.of_labels:
+            return transfer(run, other, GIVEN.of_labels)
+        options = GIVEN.options(run.config.probe)
+        if GIVEN.steps.value == "all":
+            found = measure_over_training(run, tasks or OVER_TRAINING, again, options)
+            return show_over_training(found.records, found.figure)
+        found = measure(run, tasks or USUAL, again, other, options)
+        show(found.records, found.title, found.figure, details=True)
+        for path in found.files:
+            print(f"records: {path}")
 
 
 def overview(folder: Path) -> None:
@@ -108,13 +109,15 @@ def overview(folder: Path) -> None:
     from xl_jax.report.overview import overview
 
     files = {}
+    mirror.pull(folder)
     for path in sorted((folder / "eval").glob("*.json")):
         try:
             files[path.stem] = record.read(path)
         except InputError as error:
             print(printable(str(error)))
     if not files:
-        raise InputError(f"{folder}: nothing was measured: python eval.py --workdir={folder}")
+        where = mirror.name(folder)
+        raise InputError(f"{where}: nothing was measured: python eval.py --workdir={where}")
     print(overview(files))
 
 

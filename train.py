@@ -19,7 +19,7 @@ import sys
 
 from absl import flags
 
-from xl_jax import cli, config_flags
+from xl_jax import cli, config_flags, mirror
 
 config_flags.define_workdir()
 PROCESSES = flags.DEFINE_string(
@@ -67,12 +67,13 @@ def main() -> None:
         print(stop, file=sys.stderr)
         sys.exit(stop.code)
     if multihost.several():  # measuring is one device's work
-        multihost.say(f"trained; measure it: python eval.py --workdir={folder}")
-    else:
+        multihost.say(f"trained; measure it: python eval.py --workdir={mirror.name(folder)}")
+        return
+    with run.kept():
         found = measure(run)
         show(found.records, found.title, found.figure)
-        for path in found.files:
-            print(f"records: {path}")
+    for path in found.files:
+        print(f"records: {path}")
 
 
 if __name__ == "__main__":

@@ -224,8 +224,8 @@ TRAIN = [
     ("--noconfig", "unknown flag", "config"),
     ("configs/tiny.py", "unexpected argument 'configs/tiny.py': flags are written --name=value"),
     ("--workdir=", "--workdir=", "names no folder"),
-    ("--workdir=gs://bucket/x", "buckets cannot be used yet; name a folder of this machine"),
-    ("--workdir=s3://bucket/x", "buckets cannot be used yet"),
+    ("--compilation_cache=gs://bucket/x", "cannot be in a bucket; name a folder of this machine"),
+    ("--config.data.dir=gs://b/x", "must be a folder of this machine, not of a bucket"),
     ("--compilation_cache=", "names no folder"),
 ]
 
@@ -250,7 +250,6 @@ EVAL = [
     ("--tune=configs/finetune_smal.py", "unknown tune file 'configs/finetune_smal.py'"),
     ("--tune", "--tune: write --tune=VALUE"),
     ("--other=", "names no folder"),
-    ("--workdir=gs://x", "buckets cannot be used yet"),
     ("--taks=ner", "unknown flag 'taks': did you mean 'task'"),
     ("ner", "unexpected argument 'ner'"),
     ("--probe.text=x", "--probe.text=x"),

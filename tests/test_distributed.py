@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from test_run import config_file, small
 
+from xl_jax import mirror
 from xl_jax.config import Config, Mesh, Optim
 from xl_jax.devices import multihost
 from xl_jax.devices.mesh import one_device
@@ -64,8 +65,9 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def processes(n: int, devices: int, *flags: str) -> list[subprocess.Popen]:
-    """The same command in n processes of so many devices, joined if there are several."""
+def processes(n: int, devices: int, *flags: str, caches: str = "") -> list[subprocess.Popen]:
+    """The same command in n processes of so many devices, joined if there are several; each has a
+    folder of its own in `caches` for what is in buckets."""
     port = free_port()
     started = []
     for i in range(n):
@@ -76,7 +78,12 @@ def processes(n: int, devices: int, *flags: str) -> list[subprocess.Popen]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)},
+                env={
+                    **os.environ,
+                    "JAX_PLATFORMS": "cpu",
+                    "JAX_NUM_CPU_DEVICES": str(devices),
+                    mirror.CACHE: f"{caches}/{i}",
+                },
             )
         )
     return started

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import pytest
 import toy
 
+from xl_jax import progress
 from xl_jax.devices import peak
 from xl_jax.devices.mesh import one_device
-from xl_jax.pretrain.loop import announced
 from xl_jax.pretrain.profile import Profile
 from xl_jax.pretrain.speed import Speed
+from xl_jax.progress import announced, counted
 from xl_jax.runs import tracker
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.step import flops_per_step
@@ -123,10 +124,37 @@ def test_what_takes_long_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     with announced("compiling", said.append):
         pass
     assert said == []
-    monkeypatch.setattr("xl_jax.pretrain.loop.SLOW", 0.01)
+    monkeypatch.setattr(progress, "SLOW", 0.01)
+    monkeypatch.setattr(progress, "SECONDS", 0.05)
     with announced("compiling", said.append):
         time.sleep(0.2)
-    assert said == ["compiling ...", "compiling took 0 s"]
+    assert said[:2] == ["compiling ...", "compiling ... 0 s"] and len(said) < 8
+    assert said[-1] == "compiling took 0 s"
+
+
+def test_counted_work_says_how_much_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def work(silent: bool = False) -> list[str]:
+        for _ in counted(range(2000), "nearest neighbours", silent=silent):
+            now[0] += 1 / 16
+        return capsys.readouterr().err.splitlines()
+
+    assert work() == [
+        f"nearest neighbours: {done} of 2,000, {left} left"
+        for done, left in (
+            ("160", "01:55"),
+            ("640", "01:25"),
+            ("1,120", "00:55"),
+            ("1,600", "00:25"),
+        )  # fmt: skip
+    ]
+    assert work(silent=True) == []
+    list(counted(range(10_000), "quick"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_disk_leaves_no_thread_of_tensorboard(

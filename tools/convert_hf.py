@@ -23,12 +23,12 @@ from pathlib import Path
 
 from absl import flags
 
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.errors import InputError, unknown
 
 VERBS = ("import", "export")
-OUT = flags.DEFINE_string("out", None, "New folder: of the model, or the run directory.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Export: the run directory.")
+OUT = cli.define_folder("out", "New folder: of the model, or the run directory.")
+WORKDIR = cli.define_folder("workdir", "Export: the run directory, gs://... too.", bucket=True)
 LANGUAGE = flags.DEFINE_string("language", None, "Export: whose view.")
 FORMAT = flags.DEFINE_string(
     "format", "", "Export: xlm, bert, roberta or megatron-bert (default: the first that fits)."
@@ -56,7 +56,7 @@ def export() -> None:
     from xl_jax.runs.run_directory import load
 
     language = _needed("language")
-    run = load(Path(_needed("workdir")))
+    run = load(mirror.here(_needed("workdir")))
     head = task_head.load(run, Path(HEAD.value), language) if HEAD.value else None
     export(run, language, Path(_needed("out")), FORMAT.value or "", head, commit())
 

@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.errors import InputError
 
 CALLS = 10  # of the device, where --steps says nothing
@@ -40,7 +40,7 @@ CALLS = 10  # of the device, where --steps says nothing
 
 def main() -> None:
     parser = cli.ArgumentParser(__doc__)
-    parser.add_argument("--workdir", type=Path, required=True, help="the run directory")
+    parser.add_argument("--workdir", required=True, help="the run directory")
     parser.add_argument("--budget", type=int, help="parameters to add")
     parser.add_argument("--tie", action="store_true", help="tie what is private instead")
     parser.add_argument("--rows", type=int, default=1024, help="held-out rows of a language")
@@ -67,7 +67,7 @@ def main() -> None:
     from tools.benchmarks import record
     from xl_jax.runs.run_directory import load
 
-    run = load(args.workdir)
+    run = load(mirror.here(args.workdir))
     records, proposed = (tie if args.tie else untie)(run, args)
     if args.json:
         flags = [f"--{k}={getattr(args, k)}" for k in ("budget", "exact", "steps", "after")]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tools.benchmarks import record
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.analysis import procrustes
 from xl_jax.analysis.correlation import spearman
 from xl_jax.errors import InputError
@@ -110,7 +110,7 @@ def of_runs(folders: Sequence[Path]) -> list[Record]:
     found: dict[str, list[np.ndarray]] = {}
     records = []
     for folder in folders:
-        context = Context(load(folder, lambda _: None), log=lambda _: None)
+        context = Context(load(mirror.here(folder), lambda _: None), log=lambda _: None)
         source, target = context.language_pairs[0]
         pairs = items.sentences(context, source, target)
         if pairs is None:

@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from tools.benchmarks import record
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.analysis.record import read_all
 from xl_jax.errors import InputError
 
 
-def records(workdir: Path) -> list[dict[str, Any]]:
+def records(workdir: str | Path) -> list[dict[str, Any]]:
     """Those of eval/*.json.
 
     Raises:
       InputError: nothing was measured, or a file is damaged.
     """
-    paths = sorted((workdir / "eval").glob("*.json"))
+    paths = sorted((mirror.opened(workdir) / "eval").glob("*.json"))
     if not paths:
         raise InputError(f"{workdir}/eval has no evaluation: python eval.py --workdir={workdir}")
     return [r.to_json() for r in read_all(paths)]
@@ -72,7 +72,7 @@ def of_table(path: Path) -> list[dict[str, Any]]:
 def main() -> None:
     parser = cli.ArgumentParser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", type=Path, help="the run directory")
+    source.add_argument("--workdir", help="the run directory")
     source.add_argument("--table", type=Path, nargs="+", help="tables of a report, as CSV")
     parser.add_argument("--command", required=True, help="the command that made it")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")

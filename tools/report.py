@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main() -> None:
         raise InputError("give --study=FOLDER or --runs=FOLDER,FOLDER")
     out = Path(flags.FLAGS.out or (Path(study) / "report" if study else "report"))
     cli.check_folder("out", out)
-    found = of_study(Path(study)) if study else of_runs([Path(x) for x in RUNS.value])
+    found = of_study(Path(study)) if study else of_runs([mirror.opened(x) for x in RUNS.value])
     if TITLE.value is not None:
         found = dataclasses.replace(found, title=TITLE.value)
     if REFERENCE.value is not None:

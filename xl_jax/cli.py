@@ -27,19 +27,25 @@ Parse = Callable[[Sequence[str]], list[str]]
 flags.DEFINE_bool("traceback", False, "Of an error, show where in the program it arose.")
 
 
-def define_folder(name: str, text: str, values: flags.FlagValues = flags.FLAGS) -> Any:
-    """A flag that names a folder of this machine."""
+def define_folder(
+    name: str, text: str, values: flags.FlagValues = flags.FLAGS, bucket: bool = False
+) -> Any:
+    """A flag that names a folder of this machine, or with `bucket` one of a bucket too."""
     made = flags.DEFINE_string(name, None, text, flag_values=values)
-    flags.register_validator(name, _is_local, flag_values=values)
+    flags.register_validator(name, _is_named if bucket else _is_local, flag_values=values)
     return made
 
 
-def _is_local(path: str | None) -> bool:
+def _is_named(path: str | None) -> bool:
     if path == "":
         raise flags.ValidationError("names no folder")
-    if path and "://" in path:
-        raise flags.ValidationError("buckets cannot be used yet; name a folder of this machine")
     return True
+
+
+def _is_local(path: str | None) -> bool:
+    if path and "://" in path:
+        raise flags.ValidationError("cannot be in a bucket; name a folder of this machine")
+    return _is_named(path)
 
 
 def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:

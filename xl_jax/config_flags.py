@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xl_jax import cli
+from xl_jax import cli, mirror
 from xl_jax.config import Config, Tuning
 from xl_jax.config.command_line import ConfigFlag
 from xl_jax.config.tune_flag import tune_flag
@@ -38,7 +38,8 @@ _define(CONFIG)
 
 def define_workdir() -> None:
     if "workdir" not in flags.FLAGS:  # two commands may be imported by one program
-        cli.define_folder("workdir", "Run directory (default: runs/NAME_OF_CONFIG).")
+        text = "Run directory, gs://BUCKET/... too (default: runs/NAME_OF_CONFIG)."
+        cli.define_folder("workdir", text, bucket=True)
 
 
 def define_tuning() -> None:
@@ -63,8 +64,8 @@ def tuning() -> Tuning:
 
 
 def workdir() -> Path:
-    """--workdir, or runs/ and the config file's name."""
-    return Path(flags.FLAGS.workdir or Path("runs") / Path(CONFIG.file[0]).stem)
+    """--workdir, or runs/ and the config file's name; of a bucket the folder that mirrors it."""
+    return mirror.here(flags.FLAGS.workdir or Path("runs") / Path(CONFIG.file[0]).stem)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_line(error: BaseException) -> str:
+    """What libraries raise in several lines, or without a word, in one."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     """Up to `n` of the `known` names, closest in spelling to `name` first."""
     return difflib.get_close_matches(name, list(known), n=n, cutoff=0.4)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from xl_jax.analysis.bootstrap import interval, resample
 from xl_jax.analysis.vectors import finite
 from xl_jax.errors import InputError, unknown
+from xl_jax.progress import counted
 
 KERNELS = ("linear", "rbf")
 ITEMS = 2048  # of a block: linear kernels
@@ -169,9 +170,10 @@ def _linear(x_XxnxD: np.ndarray, y_YxnxE: np.ndarray, centred: bool) -> _Items:
     x_at, y_at = _Spot(x_XxnxD, centred), _Spot(y_YxnxE, centred)
     firsts = range(0, n, ITEMS)
     products = None
-    for first in firsts:
+    for first in counted(firsts, "products of layers"):
         products = _add_products(products, x_at(first), y_at(first))
-    parts = [jax.device_get(_shares(products, x_at(first), y_at(first))) for first in firsts]
+    told = counted(firsts, "CKA")
+    parts = [jax.device_get(_shares(products, x_at(first), y_at(first))) for first in told]
     rows = [np.concatenate(each).astype(np.float64)[:n] for each in zip(*parts, strict=True)]
     return _Items(*rows, *(at.total(n) for at in (x_at, y_at)))
 
@@ -250,11 +252,12 @@ def _rbf(x_XxnxD: np.ndarray, y_YxnxE: np.ndarray, centred: bool, bandwidth: flo
     blocks = [np.minimum(np.arange(first, first + RBF_ITEMS), n - 1) for first in firsts]
     means, totals = [], []
     for z in sides:
-        parts = [np.asarray(_kernel(z, at).sum(2)) for at in blocks]
+        parts = [np.asarray(_kernel(z, at).sum(2)) for at in counted(blocks, "kernels")]
         sums = np.concatenate(parts, 1)[:, :n]
         totals.append(sums.sum(1, dtype=np.float64) * (not centred))
         means.append(jnp.asarray(sums / n * centred))
-    shares = [jax.device_get(_rbf_shares(*sides, *means, at)) for at in blocks]
+    told = counted(blocks, "CKA")
+    shares = [jax.device_get(_rbf_shares(*sides, *means, at)) for at in told]
     rows = [np.concatenate(each)[:n].astype(np.float64) for each in zip(*shares, strict=True)]
     return _Items(*rows, *totals)
 

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from xl_jax.analysis import kept_arrays
 from xl_jax.batches.windows import line_rows
 from xl_jax.model.mlm import MaskedLM
+from xl_jax.progress import Bar
 from xl_jax.tokens.detokenize import Spelled
 from xl_jax.tokens.shards import Shard
 from xl_jax.tokens.special import BOS, N_SPECIAL, PAD
@@ -80,16 +81,17 @@ class Extractor:
         view = self.replicate(view)
         wanted = list(range(self.layers) if layers is None else layers)
         found = np.zeros((len(wanted), len(lines), self.width), np.float32)
-        for start in range(0, len(lines), LINES_AT_ONCE):
-            index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
-            for tokens, at in self._batches(lines, index):
-                taken = tokens != PAD
-                if not self.special_tokens:
-                    ordinary = tokens >= N_SPECIAL
-                    taken = np.where(ordinary.any(1, keepdims=True), ordinary, taken)
-                part = np.where(taken, 0, -1).astype(np.int32)
-                made = self._means(view, *self._rows(tokens, part), parts=1)
-                found[:, at] = np.asarray(made)[wanted, : len(at), 0]
+        with Bar("sentences through the encoder", len(lines)) as bar:
+            for start in range(0, len(lines), LINES_AT_ONCE):
+                index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
+                for tokens, at in self._batches(lines, index, bar):
+                    taken = tokens != PAD
+                    if not self.special_tokens:
+                        ordinary = tokens >= N_SPECIAL
+                        taken = np.where(ordinary.any(1, keepdims=True), ordinary, taken)
+                    part = np.where(taken, 0, -1).astype(np.int32)
+                    made = self._means(view, *self._rows(tokens, part), parts=1)
+                    found[:, at] = np.asarray(made)[wanted, : len(at), 0]
         return found
 
     def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:
@@ -100,13 +102,16 @@ class Extractor:
         starts = np.concatenate([[0], np.cumsum(many)])
         found = np.zeros((self.layers, starts[-1], self.width), np.float32)
         seen = np.zeros(starts[-1], bool)
-        for tokens, at in self._batches(lines, np.arange(len(lines))):
-            part = _in_rows([parts[i] for i in at], tokens.shape)
-            numbers = [_numbered_anew(row) for row in part]
-            made = np.asarray(self._means(view, *self._rows(tokens, part), parts=tokens.shape[1]))
-            for row, i in enumerate(at):
-                here = starts[i] + numbers[row]
-                found[:, here], seen[here] = made[:, row, : len(here)], True
+        with Bar("lines through the encoder", len(lines)) as bar:
+            for tokens, at in self._batches(lines, np.arange(len(lines)), bar):
+                part = _in_rows([parts[i] for i in at], tokens.shape)
+                numbers = [_numbered_anew(row) for row in part]
+                made = np.asarray(
+                    self._means(view, *self._rows(tokens, part), parts=tokens.shape[1])
+                )
+                for row, i in enumerate(at):
+                    here = starts[i] + numbers[row]
+                    found[:, here], seen[here] = made[:, row, : len(here)], True
         return Words(found, seen)
 
     def types(
@@ -128,20 +133,21 @@ class Extractor:
         sums, counts, done = _read_sums(kept, (len(types), self.layers, self.width))
         sums, counts = self.replicate((sums, counts))
         saved = time.monotonic()
-        for start in range(done, len(lines), LINES_AT_ONCE):
-            index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
-            spelled = {int(i): spelling(lines.line(int(i))) for i in index}
-            for tokens, at in self._batches(lines, index):
-                part = _in_rows([spelled[i].parts for i in at], tokens.shape)
-                of_part = np.full(tokens.shape, len(types), np.int32)  # nothing: out of range
-                for row, i in enumerate(at):
-                    words = spelled[i].words[: tokens.shape[1]]
-                    of_part[row, : len(words)] = [number.get(w, len(types)) for w in words]
-                rows = self._rows(tokens, part, of_part)
-                sums, counts = self._add((sums, counts), view, *rows, parts=tokens.shape[1])
-            if time.monotonic() - saved > SAVE_SECONDS or index[-1] + 1 == len(lines):
-                _write_sums(kept, sums, counts, int(index[-1]) + 1)
-                saved = time.monotonic()
+        with Bar("lines through the encoder", len(lines) - done) as bar:
+            for start in range(done, len(lines), LINES_AT_ONCE):
+                index = np.arange(start, min(start + LINES_AT_ONCE, len(lines)))
+                spelled = {int(i): spelling(lines.line(int(i))) for i in index}
+                for tokens, at in self._batches(lines, index, bar):
+                    part = _in_rows([spelled[i].parts for i in at], tokens.shape)
+                    of_part = np.full(tokens.shape, len(types), np.int32)  # nothing: out of range
+                    for row, i in enumerate(at):
+                        words = spelled[i].words[: tokens.shape[1]]
+                        of_part[row, : len(words)] = [number.get(w, len(types)) for w in words]
+                    rows = self._rows(tokens, part, of_part)
+                    sums, counts = self._add((sums, counts), view, *rows, parts=tokens.shape[1])
+                if time.monotonic() - saved > SAVE_SECONDS or index[-1] + 1 == len(lines):
+                    _write_sums(kept, sums, counts, int(index[-1]) + 1)
+                    saved = time.monotonic()
         total, n = np.asarray(sums), np.asarray(counts)
         return (total / np.maximum(n, 1)[:, None, None]).swapaxes(0, 1), n
 
@@ -153,7 +159,7 @@ class Extractor:
         return jax.device_put(arrays, self.by_rows)
 
     def _batches(
-        self, lines: Shard, index: Int[np.ndarray, " n"]
+        self, lines: Shard, index: Int[np.ndarray, " n"], bar: Bar
     ) -> Iterator[tuple[Int[np.ndarray, "B T"], Int[np.ndarray, " n"]]]:
         """(rows, the lines in its first rows; the others are empty), shortest first. What does not
         fill a batch of its length moves on to the next longer one."""
@@ -174,6 +180,7 @@ class Extractor:
                 tokens[:, 0] = self.first
                 yield np.pad(tokens, ((0, rows - len(at)), (0, 0)), constant_values=PAD), at
                 begin += len(at)
+                bar.advance(len(at))
             if final:
                 return
 

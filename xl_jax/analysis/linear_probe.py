@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from xl_jax.analysis.vectors import finite
+from xl_jax.progress import counted
 
 STRENGTHS = (1e-3, 1e-4, 1e-5)  # of the squared weights beside the mean loss; strongest first
 ITERATIONS = 100  # at most, of each strength; each starts from the weights of the one before
@@ -67,7 +68,7 @@ def fit(
     shape = x.shape[2], int(labels.max()) + 1
     y_nxC = jax.nn.one_hot(labels, shape[1])
     layers = []
-    for x_nxD, dev_mxD in zip(x, dev_x, strict=True):
+    for x_nxD, dev_mxD in zip(counted(x, "layers probed"), dev_x, strict=True):
         mean, sd = x_nxD.mean(0), np.maximum(x_nxD.std(0), 1e-6)
         z_nxD = jnp.asarray((x_nxD - mean[None]) / sd[None])
         dev_z = (dev_mxD - mean[None]) / sd[None]

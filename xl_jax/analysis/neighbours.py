@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from xl_jax.analysis.vectors import one_space, unit
 from xl_jax.errors import InputError
+from xl_jax.progress import counted
 
 GROUP = 32
 BLOCK = 4096  # rows and columns of a block: 64 MiB of scores
@@ -47,7 +48,8 @@ def nearest(
     x, y = one_space(x, y)
     _enough(k, len(y))
     x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y, offset)
-    groups = [_search(x_BxF, y_JxCxF, None, 0, k)[0] for x_BxF in x_IxBxF]
+    told = counted(x_IxBxF, "nearest neighbours")
+    groups = [_search(x_BxF, y_JxCxF, None, 0, k)[0] for x_BxF in told]
     return _rescore_all(x_IxBxF, groups, y_JxCxF, k, len(x), len(y))
 
 
@@ -66,7 +68,7 @@ def nearest_both(
     x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y)
     columns = _nothing(y_JxCxF.shape[:2], of_y)
     groups = []
-    for i, x_BxF in enumerate(x_IxBxF):
+    for i, x_BxF in enumerate(counted(x_IxBxF, "nearest neighbours")):
         found, columns = _search(x_BxF, y_JxCxF, columns, i, of_x)
         groups.append(found)
     forward = _rescore_all(x_IxBxF, groups, y_JxCxF, of_x, len(x), len(y))
@@ -196,7 +198,7 @@ def _rescore_all(
     y_PxGxF = y_JxCxF.reshape(-1, GROUP, y_JxCxF.shape[2])
     found = [
         jax.device_get(_rescore(x_BxF, groups_BxK, y_PxGxF, k, m))
-        for x_BxF, groups_BxK in zip(x_IxBxF, groups, strict=True)
+        for x_BxF, groups_BxK in zip(counted(x_IxBxF, "their scores"), groups, strict=True)
     ]
     scores, index = (np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
     return Nearest(scores, index)

@@ -14,6 +14,7 @@ from xl_jax.analysis.anc import Alike, layerwise
 from xl_jax.analysis.vectors import finite, one_space, unit
 from xl_jax.atomic_files import replacing
 from xl_jax.errors import InputError, unknown
+from xl_jax.progress import counted
 from xl_jax.rng import Purpose, generator
 
 NORMALISATIONS = ("iterative", "centre", "none")
@@ -89,7 +90,7 @@ def similarity(
       InputError: different widths, values that are not finite.
     """
     layers = []
-    for i, (a, b) in enumerate(zip(x, y, strict=True)):
+    for i, (a, b) in enumerate(zip(counted(x, "layers rotated"), y, strict=True)):
         a, b = (_unit_norm(side) for side in one_space(a, b))
         u, s, v = np.linalg.svd(a.T @ b)
         value, n = float(s.sum()), len(a)

@@ -21,6 +21,7 @@ from xl_jax.analysis.neighbours import (
 )
 from xl_jax.analysis.vectors import one_space, unit
 from xl_jax.errors import InputError, unknown
+from xl_jax.progress import counted
 
 CRITERIA = ("cosine", "csls")
 PAIRS_AT_ONCE = 1 << 16
@@ -140,7 +141,7 @@ def _ranks(
     y_best = _in_blocks(best[1], y_JxCxF) if both else None
     counts = [np.zeros((2, items), np.int64) for _, items in sides]
     rows = []
-    for x_BxF, best_B in zip(x_IxBxF, x_best, strict=True):
+    for x_BxF, best_B in zip(counted(x_IxBxF, "ranks"), x_best, strict=True):
         in_rows, in_columns = jax.device_get(_count(x_BxF, best_B, y_JxCxF, y_best))
         rows.append(in_rows)
         if both:

@@ -7,6 +7,7 @@ from xl_jax.config.domains import (
     Section,
     boolean,
     choice,
+    folder,
     integer,
     number,
     option,
@@ -117,7 +118,7 @@ class Anchors(Section, where="anchors."):
 @dataclass(frozen=True)
 class Data(Section, where="data."):
     dir: str = option(
-        "", text("a folder"), "where vocabulary and token shards go; empty = in the run directory"
+        "", folder(), "where vocabulary and token shards go; empty = in the run directory"
     )
     windows: str = option(
         "stream",

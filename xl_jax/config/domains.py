@@ -116,6 +116,12 @@ def text(what: str = "a text") -> Domain:
     return Domain(what, lambda value: type(value) is str)
 
 
+def folder() -> Domain:
+    """May be empty."""
+    what = "a folder of this machine, not of a bucket"
+    return Domain(what, lambda value: type(value) is str and "://" not in value)
+
+
 def nonempty(what: str) -> Domain:
     return Domain(what, lambda value: type(value) is str and bool(value))
 

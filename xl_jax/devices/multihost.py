@@ -105,12 +105,17 @@ def first_alone(work: Callable[[], T], what: str) -> T:
         except BaseException as error:
             failure = error
     ocp.multihost.get_barrier_sync_fn()(key=what, timeout_ms=DAY)  # preparing text can take hours
-    failed = multihost_utils.broadcast_one_to_all(np.asarray(failure is not None))
+    failed = of_first(failure is not None)
     if failure is not None:
         raise failure
     if failed:
         raise InputError(f"{what} failed in process 0, which says why")
     return made if is_first() else work()
+
+
+def of_first(value: bool) -> bool:
+    """What process 0 says, in every process."""
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
 
 
 def stop_agreed(call: int) -> bool:

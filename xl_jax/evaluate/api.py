@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from xl_jax import mirror
 from xl_jax.analysis import record
 from xl_jax.errors import InputError
 from xl_jax.evaluate.encoders import Encoders
@@ -65,7 +66,7 @@ class TrainedRun:
     """
 
     def __init__(self, folder: str | Path, log: Callable[[str], None] = print):
-        self.run = run_directory.load(Path(folder).absolute(), log)
+        self.run = run_directory.load(mirror.here(folder).absolute(), log)
         self._encoders = Encoders(self.run)
 
     @property

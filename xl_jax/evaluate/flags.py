@@ -39,7 +39,7 @@ class EvalFlags:
             "target", None, "Target language (default: each of the others).", **v
         )
         self.other = cli.define_folder(
-            "other", "Run directory of the target language's encoder.", values
+            "other", "Run directory of the target language's encoder.", values, bucket=True
         )
         self.map = flags.DEFINE_string(
             "data.map", None, "Sentence pairs to learn a map from, as data.pairs.", **v

@@ -15,6 +15,7 @@ from xl_jax.errors import InputError
 from xl_jax.model import sharing
 from xl_jax.model.predictions import Predictions
 from xl_jax.pretrain.heldout import ROWS, Heldout
+from xl_jax.progress import counted
 from xl_jax.rules import leaf_paths
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.loss import row_losses
@@ -44,7 +45,7 @@ def over_training(run: Run, rows: int, log: Callable[[str], None] = print) -> It
         steps = [step for step in checkpoints.steps if step]  # Adam has no scale before the first
         if not steps:
             raise InputError(f"{run.folder} has no checkpoint of a step after 0")
-        for step in steps:
+        for step in counted(steps, "gradients, checkpoints"):
             yield AtStep(step, gradients.leaves(checkpoints.at(step, shapes)))
     finally:
         checkpoints.close()

@@ -32,6 +32,7 @@ from xl_jax.finetune.request import resolved
 from xl_jax.finetune.results import ResultStore
 from xl_jax.finetune.trainer import Fit, Tuner, fit_all
 from xl_jax.json_files import fingerprint, read_json, write_json
+from xl_jax.progress import announced
 from xl_jax.runs import lock
 from xl_jax.runs.run_directory import Run
 from xl_jax.runs.tracker import Tracker
@@ -182,7 +183,8 @@ class Transfer:
         start = self._pretrained(source)
         frozen = {p: x for p, x in source.leaves.items() if p not in start}
         tuner = self.tuner(group[0].batch)
-        tuner.compile(len(group), tuner.leaves(start, group[0].seed), frozen)
+        with announced("compiling", self.log):
+            tuner.compile(len(group), tuner.leaves(start, group[0].seed), frozen)
 
     def _finish(self, fit: Fit, tracker: Tracker) -> None:
         folder = self.folder_of(fit.setting)

@@ -19,13 +19,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tqdm import tqdm
-
 from xl_jax import stopping
 from xl_jax.file_names import file_name
 from xl_jax.json_files import read_json, write_json
+from xl_jax.progress import Bar
 
-SECONDS_UNTIL_SHOWN = 10  # work that is quicker shows no progress bar
 PIECES_A_PROCESS = 4  # fewer are not worth starting a process for
 SECONDS_OF_SILENCE = 3600  # of another process, until it is no longer waited for
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -91,12 +89,11 @@ class Processes:
         Raises:
           RuntimeError: a process was killed.
         """
-        show = {"desc": label, "unit": "part", "delay": SECONDS_UNTIL_SHOWN}
-        with tqdm(total=len(pieces), disable=len(pieces) == 1, **show) as bar:
+        with Bar(label, len(pieces), "part", silent=len(pieces) == 1) as bar:
             if self._number(len(pieces)) <= 1:
                 for piece in pieces:
                     piece.do()
-                    bar.update()
+                    bar.advance()
                 return
             if self._started is None:
                 self._started = self._pool.enter_context(_processes(self._most or cores()))
@@ -104,7 +101,7 @@ class Processes:
             try:
                 for future in as_completed(futures):
                     _result(future, label)
-                    bar.update()
+                    bar.advance()
             except Exception:  # told to stop, the pool ends them itself, and takes no cancelled one
                 for future in futures:
                     future.cancel()

@@ -10,8 +10,10 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from xl_jax.batches.windows import make_windows
+from xl_jax.devices.multihost import is_first
 from xl_jax.model.predictions import Predictions
 from xl_jax.pretrain.ngrams import Ngrams
+from xl_jax.progress import counted
 from xl_jax.rng import Purpose, key
 from xl_jax.runs.run_directory import Run
 from xl_jax.training.step import make_heldout
@@ -85,7 +87,8 @@ class Heldout:
         spread = np.arange(n) * len(windows) // n
         choice = key(0, Purpose.HELDOUT_MASKING)
         number = jnp.int32(self.run.language(language))
-        for first in range(0, n, ROWS):
+        firsts = range(0, n, ROWS)
+        for first in counted(firsts, f"loss of held-out {language}", silent=not is_first()):
             tokens = windows.rows(spread[first : first + ROWS])
             tokens = np.pad(tokens, ((0, ROWS - len(tokens)), (0, 0)))
             batch_choice = jax.random.fold_in(choice, first)

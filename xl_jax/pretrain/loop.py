@@ -1,11 +1,9 @@
 """Pretraining: the loop around the jitted step."""
 
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
-from threading import Timer
 from typing import Any
 
 import jax
@@ -22,6 +20,7 @@ from xl_jax.errors import InputError
 from xl_jax.pretrain.heldout import Heldout
 from xl_jax.pretrain.profile import Profile
 from xl_jax.pretrain.speed import Speed
+from xl_jax.progress import announced
 from xl_jax.runs import lock
 from xl_jax.runs.checkpoint import Checkpoints
 from xl_jax.runs.interrupt import CtrlC, Interrupted, check_finite
@@ -30,8 +29,6 @@ from xl_jax.runs.run_directory import Run, first_state
 from xl_jax.runs.tracker import Tracker
 from xl_jax.training.compiled_step import check_memory, compile_step, memory, summary
 from xl_jax.training.step import State, state_shapes
-
-SLOW = 5.0  # seconds of compiling after which a line says so
 
 
 def pretrain(
@@ -53,7 +50,7 @@ def pretrain(
       RuntimeError: a checkpoint cannot be written.
     """
     mesh = make_mesh(run.config)
-    with lock.training(run.folder):
+    with lock.training(run.folder), run.kept(log):
         checkpoints = run.checkpoints(log, read_only=False)
         try:
             found = checkpoints.restore(state_shapes(run.model, mesh))
@@ -156,21 +153,6 @@ def _train(
         text = f"stopped at step {step:,}, saved; the same command continues"
         raise Interrupted(text, 0 if ctrl_c.terminated else 130)
     return state
-
-
-@contextmanager
-def announced(what: str, log: Callable[[str], None]) -> Iterator[None]:
-    """Says that `what` goes on if it takes longer than `SLOW`, and at its end how long it took."""
-    start = time.monotonic()
-    timer = Timer(SLOW, log, [f"{what} ..."])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-    if (seconds := time.monotonic() - start) >= SLOW:
-        log(f"{what} took {seconds:.0f} s")
 
 
 def check_room(run: Run, mesh: Mesh) -> None:

@@ -21,9 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from xl_jax.config import difference
-from xl_jax.errors import InputError
+from xl_jax.devices import multihost
+from xl_jax.errors import InputError, first_line
 from xl_jax.json_files import plain, read_json
 from xl_jax.rules import leaf_paths
 
@@ -46,6 +48,8 @@ class Checkpoints:
       also: steps that are kept beside the newest ones.
       metadata: written beside every step, as JSON; a step that says something else in a field that
         this one has is refused by `restore`.
+      copies: of several processes each has a folder of its own: the first writes whole states, the
+        others read copies of its folder.
       at_once: bytes that are being written at a time, at least those of the largest leaf; saving
         then takes little more memory, and returns when all is on disk. By default it copies the
         state and returns while that is written.
@@ -61,18 +65,25 @@ class Checkpoints:
         read_only: bool = False,
         also: Collection[int] = (),
         at_once: int = 0,
+        copies: bool = False,
     ):
         self.log, self.best, self.read_only, self.at_once = log, best, read_only, at_once
+        self.copies = copies and jax.process_count() > 1
+        if self.copies and jax.process_index():
+            self.read_only = read_only = True
         self.metadata: dict[str, Any] = plain(metadata or {})  # as it will be read
         options = ocp.CheckpointManagerOptions(
             **({} if read_only or best else {"preservation_policy": _newest(keep, also)}),
             max_to_keep=keep if best and not read_only else None,
-            create=not read_only,
+            create=not (read_only or self.copies),
             cleanup_tmp_directories=not read_only,
             best_fn=(lambda scores: scores["score"]) if best else None,
             best_mode="min",
             enable_async_checkpointing=not at_once,
+            **({"multiprocessing_options": _alone()} if self.copies else {}),
         )
+        if self.copies:
+            folder.mkdir(exist_ok=True)
         handlers: dict[str, Any] = {}
         if at_once:
             gigabytes: Any = (at_once + CHUNK) / 1e9  # said to be whole ones; fractions work
@@ -97,19 +108,19 @@ class Checkpoints:
         Raises:
           RuntimeError: this step, or the one before it, cannot be written.
         """
-        if step == self.latest:
+        if self._has(step, score):
             return
-        if self.best and (before := self.manager.best_step()) is not None:
-            metrics = self.manager.metrics(before)
-            if metrics is not None and score is not None and metrics["score"] <= score:
-                return
         digests = leaf_digests(state)
         chunks = None
+        if self.copies:
+            state = jax.device_get(multihost_utils.process_allgather(state, tiled=True))
+            if self.read_only:
+                return
         if self.at_once:
             chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK), state)
         elif jax.process_count() == 1:
             state = jax.device_get(state)
-        else:
+        elif not self.copies:
             state = jax.tree.map(jnp.copy, state)
         with _one_line(f"{self.manager.directory}: saving step {step} failed"):
             saved = self.manager.save(
@@ -123,6 +134,14 @@ class Checkpoints:
             )
             if not saved:
                 raise RuntimeError("a newer step is there")
+
+    def _has(self, step: int, score: float | None) -> bool:
+        """Whether the step need not be written; the same in every process."""
+        has = step == self.latest
+        if self.best and (before := self.manager.best_step()) is not None:
+            metrics = self.manager.metrics(before)
+            has |= metrics is not None and score is not None and metrics["score"] <= score
+        return multihost.of_first(has) if self.copies else has
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """(step, state) of the newest step that is whole, None where there is no step at all.
@@ -145,7 +164,7 @@ class Checkpoints:
                 if self.read_only and not (self.manager.directory / str(step)).exists():
                     self.manager.reload()  # a trainer has removed it: there are newer ones
                     return self.restore(like)
-                damaged[step] = _first_line(error)
+                damaged[step] = first_line(error)
                 if isinstance(error, InputError):
                     refused = refused or error
                 continue
@@ -167,7 +186,7 @@ class Checkpoints:
             try:
                 self._read(step, like)
             except Exception as error:
-                damaged[step] = _first_line(error)
+                damaged[step] = first_line(error)
         self._discard(damaged)
 
     def _discard(self, damaged: Mapping[int, str]) -> None:
@@ -215,7 +234,7 @@ class Checkpoints:
         except InputError:
             raise
         except Exception as error:  # see `restore`
-            message = f"checkpoint of step {step} is damaged: {_first_line(error)}"
+            message = f"checkpoint of step {step} is damaged: {first_line(error)}"
             raise InputError(message) from error
 
     def wait(self) -> None:
@@ -262,6 +281,14 @@ class Checkpoints:
             )
 
 
+def _alone() -> Any:
+    """Orbax in one process, which the others do not wait for."""
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"copy{me}"
+    )
+
+
 def _newest(keep: int, also: Collection[int]) -> Any:
     policies = ocp.checkpoint_managers.preservation_policy
     kept = [policies.LatestN(n=keep), policies.CustomSteps(sorted(also))]
@@ -274,14 +301,10 @@ def _one_line(message: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        reason, full = _first_line(error), os.strerror(errno.ENOSPC)
+        reason, full = first_line(error), os.strerror(errno.ENOSPC)
         if full in str(error):
             reason = f"{full}; the same command continues when there is room"
         raise RuntimeError(f"{message}: {reason}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _kind(x: Any) -> str:

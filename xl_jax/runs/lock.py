@@ -2,7 +2,8 @@
 
 The lock is `trainer.lock` in the run directory, which names its holder and is touched every few
 seconds. On one machine the kernel lets go of it when the holder dies. A holder on another host, on
-a shared file system, counts as dead when its file was not touched for a while.
+a shared file system, counts as dead when its file was not touched for a while. A run in a bucket
+has one lock there as well, for all machines (see `bucket_lock`).
 """
 
 import fcntl
@@ -12,12 +13,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from xl_jax import mirror
 from xl_jax.devices import multihost
 from xl_jax.errors import InputError
+from xl_jax.runs import bucket_lock
 
 NAME = "trainer.lock"
 BEAT = 10.0  # seconds between two touches
@@ -32,35 +35,63 @@ def training(folder: Path) -> Iterator[None]:
     Raises:
       InputError: one does; names it.
     """
-    held = multihost.first_alone(lambda: _acquire(folder), f"locking {folder}")
+    held = multihost.first_alone(lambda: _claim(folder), f"locking {mirror.name(folder)}")
     if held is None:
         yield
         return
-    done = threading.Event()
-    beating = threading.Thread(target=_beat, args=(held, done), daemon=True)
+    mirrored, done = mirror.of(folder), threading.Event()
+    beating = threading.Thread(target=_beat, args=(held, mirrored, done), daemon=True)
     beating.start()
     try:
         yield
     finally:
         done.set()
         beating.join()
-        os.ftruncate(held, 0)
-        os.close(held)
+        if mirrored:
+            with suppress(RuntimeError):
+                bucket_lock.leave(mirrored)
+        _release(held)
 
 
 def check(folder: Path) -> None:
     """Raises InputError: another process trains in `folder`."""
-    if multihost.is_first() and (folder / NAME).exists():
-        held = _acquire(folder)
-        assert held is not None
-        os.ftruncate(held, 0)
-        os.close(held)
+    if not multihost.is_first():
+        return
+    if (folder / NAME).exists():
+        _release(_acquire(folder))
+    if (mirrored := mirror.of(folder)) and (holder := bucket_lock.living(mirrored)):
+        raise _refused(mirrored.bucket.url, holder)
 
 
-def _acquire(folder: Path) -> int | None:
+def _claim(folder: Path) -> int | None:
     """The descriptor of the locked file in the first process, None in others."""
     if not multihost.is_first():
         return None
+    held = _acquire(folder)
+    if (mirrored := mirror.of(folder)) and (holder := bucket_lock.claim(mirrored, _me())):
+        _release(held)
+        raise _refused(mirrored.bucket.url, holder)
+    return held
+
+
+def _release(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+
+
+def _me() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%F %T")}
+
+
+def _refused(where: object, holder: dict[str, Any]) -> InputError:
+    return InputError(
+        f"{where}: {_said(holder)} trains this run; wait for it, or name another directory "
+        f"with --workdir (a dead one on another host is noticed after {DEAD:.0f} s)"
+    )
+
+
+def _acquire(folder: Path) -> int:
+    """The descriptor of the locked file."""
     path = folder / NAME
     if path.is_symlink():
         raise InputError(f"{path} is a link: remove it")
@@ -74,13 +105,9 @@ def _acquire(folder: Path) -> int | None:
     except BlockingIOError:
         holder = _holder(descriptor)
         os.close(descriptor)
-        raise InputError(
-            f"{folder}: {_said(holder)} trains this run; wait for it, or name another directory "
-            f"with --workdir (a dead one on another host is noticed after {DEAD:.0f} s)"
-        ) from None
-    me = {"host": socket.gethostname(), "process": os.getpid(), "since": time.strftime("%F %T")}
+        raise _refused(folder, holder) from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(me).encode(), 0)
+    os.pwrite(descriptor, json.dumps(_me()).encode(), 0)
     return descriptor
 
 
@@ -95,9 +122,12 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _beat(descriptor: int, done: threading.Event) -> None:
+def _beat(descriptor: int, mirrored: mirror.Mirror | None, done: threading.Event) -> None:
     while not done.wait(BEAT):
         os.utime(descriptor)
+        if mirrored:
+            with suppress(RuntimeError):  # there is a next time
+                bucket_lock.renew(mirrored, _me())
 
 
 def _holder(descriptor: int) -> dict[str, Any]:

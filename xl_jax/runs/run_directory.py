@@ -6,7 +6,8 @@ config.json  data/  checkpoints/  metrics.jsonl  tensorboard/  eval/*.json  *.pn
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from xl_jax import mirror
 from xl_jax.config import Config, difference, from_dict, to_dict
 from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.devices.multihost import first_alone, is_first
@@ -38,6 +40,8 @@ RESUMABLE_FIELDS = re.compile(
 )
 
 # What a run's training and measuring write, beside its tokens.
+# What every host needs of a run in a bucket.
+NEEDED = ("config.json", "data", "checkpoints", "best")
 WRITTEN = ("config.json", "metrics.jsonl", "checkpoints", "best", "tensorboard", "profile", "eval")
 
 
@@ -62,13 +66,22 @@ class Run:
     ) -> Checkpoints:
         """The newest steps, and those of the curve."""
         folder, keep, also = self.folder / "checkpoints", self.config.keep, self.config.curve
-        named: dict[str, Any] = {"read_only": read_only, "also": also, "at_once": at_once}
-        return Checkpoints(folder, keep, log, metadata=self.metadata, **named)
+        named: dict[str, Any] = {"also": also, "at_once": at_once}
+        return Checkpoints(folder, keep, log, **self._how(read_only), **named)
 
     def best(self, log: Callable[[str], None] = print, read_only: bool = True) -> Checkpoints:
         """The step of the smallest held-out perplexity of the language `config.best`."""
-        folder = self.folder / "best"
-        return Checkpoints(folder, 1, log, True, metadata=self.metadata, read_only=read_only)
+        return Checkpoints(self.folder / "best", 1, log, True, **self._how(read_only))
+
+    def _how(self, read_only: bool) -> dict[str, Any]:
+        copies = mirror.of(self.folder) is not None  # each host has its own folder then
+        return {"metadata": self.metadata, "read_only": read_only, "copies": copies}
+
+    @contextmanager
+    def kept(self, log: Callable[[str], None] = print) -> Iterator[None]:
+        """See `mirror.kept`; of several processes the first writes to the bucket."""
+        with mirror.kept(self.folder, log) if is_first() else nullcontext():
+            yield
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -124,6 +137,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
         trains it; it cannot be written; or bad input.
     """
     path = folder / "config.json"
+    _fetch(folder)
     check_links(folder)
     requested = to_dict(config)
     if path.exists():
@@ -134,7 +148,7 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
             lines = [x for x in lines if not x.startswith("steps:")]
         if lines:
             raise InputError(
-                f"{folder} holds a run of another config: {'; '.join(lines)}. "
+                f"{mirror.name(folder)} holds a run of another config: {'; '.join(lines)}. "
                 "Name another directory with --workdir"
             )
     make_mesh(config)
@@ -147,13 +161,38 @@ def start(config: Config, folder: Path, log: Callable[[str], None] = print) -> R
 
     def open_it() -> Run:
         lock.check(folder)
+        if not is_first():
+            mirror.pull(folder, NEEDED)
         keep_start(config, data, log, origin)
         run = _open(folder, config, log)
         if is_first():
             write_json(path, requested)
+            mirror.push(folder)
         return run
 
-    return first_alone(open_it, f"preparing {folder}")
+    return first_alone(open_it, f"preparing {mirror.name(folder)}")
+
+
+def _fetch(folder: Path) -> None:
+    """Copies what a bucket holds of the run to every host, before work.
+
+    Raises:
+      InputError: it cannot be read, or written; another process trains the run.
+    """
+    mirrored = mirror.of(folder)
+    if mirrored is None:
+        return
+
+    def fetch() -> None:
+        if not is_first():
+            mirrored.pull(NEEDED)
+            return
+        lock.check(folder)
+        mirrored.bucket.check_writable()
+        mirrored.pull()
+        mirrored.push()
+
+    first_alone(fetch, f"copying {mirrored.bucket.url}")
 
 
 def keep_start(
@@ -193,8 +232,10 @@ def load(folder: Path, log: Callable[[str], None] = print) -> Run:
       InputError: there is none.
     """
     path = folder / "config.json"
+    mirror.pull(folder)
     if not path.exists():
-        raise InputError(f"{folder} is no run directory: {path.name} is not there")
+        where = mirror.name(folder)
+        raise InputError(f"{where} is no run directory: {path.name} is not there")
     config = from_dict(read_json(path))
     if config.model.attention == "cudnn" and jax.default_backend() != "gpu":
         xla = replace(config.model, attention="xla")  # the same function, on any machine
@@ -220,7 +261,7 @@ def _origin(model: SharedModel, log: Callable[[str], None]) -> Run:
     Raises:
       InputError: it is not there, has no checkpoint, or its vocabulary or parameters do not fit.
     """
-    origin = load(Path(model.config.start), log)
+    origin = load(mirror.here(model.config.start), log)
     checkpoints = origin.folder / "checkpoints"
     if not checkpoints.exists() or not any(x.name.isdecimal() for x in checkpoints.iterdir()):
         raise InputError(
