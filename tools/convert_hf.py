@@ -13,9 +13,11 @@ Both need requirements-interchange.txt; see docs/interchange.md.
 """
 
 if __name__ == "__main__":
+    from tools import heap
     from xl_jax import stopping
 
-    stopping.listen()  # before the imports below
+    heap.gives_back()  # before threads and the imports below
+    stopping.listen()
 
 import sys
 from collections.abc import Sequence
