@@ -5,21 +5,61 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from test_distributed import finish, processes
 from test_run import QUIET, config_file, small, stop_after
 
 from xl_jax import mirror
 from xl_jax.config import Mesh
 from xl_jax.devices.mesh import one_device
+from xl_jax.errors import InputError
 from xl_jax.evaluate.runner import measure
 from xl_jax.pretrain.loop import pretrain
-from xl_jax.runs import bucket_lock, run_directory
+from xl_jax.runs import bucket_lock, lock, run_directory
 from xl_jax.runs.checkpoint import leaf_digests
 
 pytestmark = pytest.mark.slow
+
+
+def test_a_bucket_without_rights_is_one_line_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise PermissionError("403: no rights for you\nmore")
+
+    for name in ("pipe_file", "cat_file", "find"):
+        monkeypatch.setattr(MemoryFileSystem, name, forbidden)
+    monkeypatch.setenv(mirror.CACHE, str(tmp_path))
+    folder = mirror.here("memory://bucket/run")
+    with pytest.raises(InputError, match="^memory://bucket/run cannot be written: 403: no rights"):
+        run_directory.start(small(tmp_path), folder, **QUIET)
+    with pytest.raises(InputError, match="^memory://bucket/run cannot be read: 403: no rights"):
+        run_directory.load(folder, **QUIET)
+    assert not list(folder.glob("[!.]*"))
+
+
+def test_a_second_machine_is_told_who_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_lock, "SETTLED", 0.0)
+    monkeypatch.setattr(bucket_lock, "WATCHED", 0.2)
+    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setenv(mirror.CACHE, str(tmp_path / "one"))
+    one = mirror.here(f"file://{tmp_path}/bucket")
+    monkeypatch.setenv(mirror.CACHE, str(tmp_path / "other"))
+    other = mirror.here(f"file://{tmp_path}/bucket")
+    told = f"file://{tmp_path}/bucket: process .* trains this run"
+    with lock.training(one), pytest.raises(InputError, match=told):
+        run_directory.start(small(tmp_path), other, **QUIET)
+    left = mirror.of(one)
+    assert left is not None and left.bucket.read("trainer.lock") is None
+    bucket_lock.write(left, {"host": "a", "process": 1, "since": "then"})  # of a dead machine
+    with lock.training(other):
+        pass
 
 
 def test_half_by_one_machine_and_half_by_two_others_is_one_run(

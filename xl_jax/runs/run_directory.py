@@ -187,8 +187,8 @@ def _fetch(folder: Path) -> None:
         if not is_first():
             mirrored.pull(NEEDED)
             return
-        lock.check(folder)
         mirrored.bucket.check_writable()
+        lock.check(folder)
         mirrored.pull()
         mirrored.push()
 
