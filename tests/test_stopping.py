@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from xl_jax import stopping
+
 ROOT = Path(__file__).parents[1]
 DEAF = """
 import hashlib
@@ -35,6 +37,18 @@ def told_to_stop(number: int, *call: str, path: str = "") -> tuple[int, str]:
     finally:
         process.kill()
     return process.returncode, errors
+
+
+def test_a_python_that_is_too_old_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="2"):
+        patch.setattr(sys, "version_info", (3, 10, 13, "final", 0))
+        stopping.listen()
+    said = "error: Python 3.10.13 is too old: 3.11 or newer is needed\n"
+    assert capsys.readouterr().err == said
+    least = ".".join(map(str, stopping.OLDEST))
+    assert f'requires-python = ">={least}"' in (ROOT / "pyproject.toml").read_text()
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ From Python, a trained run is `xl_jax.load("runs/tiny")`; see docs/api.md. Impor
 quick: what it offers is imported when it is first used, JAX with it.
 """
 
+from __future__ import annotations  # see `stopping`
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

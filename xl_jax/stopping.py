@@ -5,6 +5,8 @@ same command continues. Python alone would hear a signal only when C++ returns. 
 something to save takes the signals over for that time: `runs.interrupt.CtrlC`.
 """
 
+from __future__ import annotations  # a Python that is too old shall get as far as saying so
+
 import os
 import signal
 import sys
@@ -14,6 +16,7 @@ from io import TextIOWrapper
 from threading import Lock, Thread, current_thread, main_thread
 from types import FrameType
 
+OLDEST = (3, 11)  # as in pyproject.toml
 SAID: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _leaving = Lock()
 _taken = 0  # signals that other handlers than `leave` have had
@@ -24,7 +27,12 @@ def said(number: int) -> str:
 
 
 def listen() -> None:
-    """The first call of a command, before it imports anything else."""
+    """The first call of a command, before it imports anything else. Exit code 2 where Python is too
+    old."""
+    if sys.version_info < OLDEST:
+        here, least = (".".join(map(str, x)) for x in (sys.version_info[:3], OLDEST))
+        sys.stderr.write(f"error: Python {here} is too old: {least} or newer is needed\n")
+        sys.exit(2)
     if signal.getsignal(signal.SIGTERM) is leave:
         return
     if isinstance(sys.stdout, TextIOWrapper):
