@@ -161,7 +161,7 @@ def _keep(path: Path, name: str, needs: Figures) -> None:
     others = [x for x in earlier["records"] if {y: x[y] for y in key} != key]
     case = {"case": f"{TOPOLOGY.value}: {name}"}  # a row of a table
     made = [{**key, **case, "metric": x, "value": float(f"{y:.6g}")} for x, y in needs.items()]
-    about = record.about(sys.argv)
+    about = record.about(["python", *sys.argv])
     about["command"] = [x for x in earlier["command"] if x != about["command"]] + [about["command"]]
     record.write(path, about, [*others, *made])
 
