@@ -6,6 +6,7 @@ with a record is never done again, one without is done from its beginning.
 
 import errno
 import fcntl
+import gc
 import multiprocessing
 import os
 import signal
@@ -38,7 +39,22 @@ class Piece(NamedTuple):
     record: Path
 
     def do(self) -> None:
-        write_json(self.record, self.function(*self.arguments))
+        with _no_search_for_cycles():
+            result = self.function(*self.arguments)
+        write_json(self.record, result)
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Lines and their pieces are lists by the million, none in a cycle: Python's search for cycles
+    would take a tenth of the time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 Run = Callable[[Sequence[Piece], str], None]  # does the pieces, in any order; a label for people

@@ -36,8 +36,13 @@ class Encoder:
 
     def __call__(self, lines: Sequence[str]) -> tuple[Int32[np.ndarray, " stream"], list[int]]:
         """The stream, and the lines' lengths in it, `</s>` included."""
-        words = (" \n ".join(lines) + " \n").split(" ") if self._by_word else []
-        if len(words) * LONG_WORD < sum(map(len, lines)) or words.count("\n") != len(lines):
+        if not self._by_word:
+            return self._encode(lines)
+        text = " \n ".join(lines) + " \n"
+        if (text.count(" ") + 1) * LONG_WORD < len(text) - 3 * len(lines) + 1:
+            return self._encode(lines)
+        words = text.split(" ")
+        if words.count("\n") != len(lines):
             return self._encode(lines)
         known = self._known
         if new := {word: None for word in words if word not in known}:
