@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -21,12 +22,15 @@ from tools.benchmarks import (
     input,
     racing,
     record,
+    seeds,
     step,
     torch_finetune,
     torch_step,
 )
 from xl_jax.config import from_dict
+from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
+from xl_jax.training import step as training
 
 SIZES = dict(layers=1, width=8, heads=2, ffn=16, vocab=32, rows=4, length=16)
 
@@ -89,6 +93,27 @@ def test_languages(run, monkeypatch):
         ratio = np.divide(values(result, "seconds_per_step", arm), one)
         np.testing.assert_allclose(values(result, "over_all_shared_1", arm), ratio)
         assert f"\n{arm} " in out
+
+
+@pytest.mark.slow
+def test_a_program_of_several_seeds_does_what_each_of_them_does_alone():
+    model = step.shared_model(torch_step.Shape(**SIZES), ("en",))
+    mesh = one_device()
+    of_two = seeds.make_seeds_step(model, mesh)
+    numbers, _, batch = seeds.shapes(model, 2, mesh)
+    tokens = np.random.default_rng(0).integers(5, 32, batch.tokens.shape, dtype=np.int32)
+    both = batch._replace(tokens=tokens, language=np.zeros(batch.language.shape, np.int32))
+    start = [training.init_state(model), training.init_state(model)]
+    stacked = jax.tree.map(lambda *x: np.stack(x), *start)
+    found, metrics = of_two(np.array([model.config.seed, 7], numbers.dtype), stacked, both)
+    alone, wanted = training.make_step(model, model.config.steps)(
+        start[0], type(both)(*(x[:, 0] for x in both))
+    )
+    loss = metrics["loss_sum"][0].ravel()
+    np.testing.assert_allclose(loss[0], wanted["loss_sum"].ravel()[0], rtol=1e-5)
+    assert abs(loss[1] - loss[0]) > 1e-3  # the other seed hides other tokens
+    first = jax.tree.map(lambda x: x[0], found.params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), first, alone.params)
 
 
 @pytest.mark.slow
