@@ -73,7 +73,7 @@ class OtherMasks:
         finally:
             checkpoints.close()
 
-    def _sums(self, run: Run, state: State) -> list[Float[np.ndarray, "rows 2"]]:
+    def _sums(self, run: Run, state: State) -> list[Float[np.ndarray, "_ 2"]]:
         """(loss, tokens) of every held-out row of each language, after the steps."""
         if self.steps:
             train_step = make_step(run.model, run.config.steps, self.mesh)
@@ -85,9 +85,7 @@ class OtherMasks:
         return [heldout.sums(state.params, language) for language in heldout.languages]
 
 
-def difference(
-    own: list[Float[np.ndarray, "rows 2"]], other: list[Float[np.ndarray, "rows 2"]]
-) -> Cost:
+def difference(own: list[Float[np.ndarray, "_ 2"]], other: list[Float[np.ndarray, "_ 2"]]) -> Cost:
     """Of two lists of rows (loss, tokens), a language each, over the same tokens."""
     values, samples = [], []
     for number, (a, b) in enumerate(zip(own, other, strict=True)):
