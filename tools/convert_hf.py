@@ -13,11 +13,14 @@ Both need requirements-interchange.txt; see docs/interchange.md.
 """
 
 if __name__ == "__main__":
-    from tools import heap
     from xl_jax import stopping
 
-    heap.gives_back()  # before threads and the imports below
-    stopping.listen()
+    stopping.listen()  # before the imports below
+
+if __name__ == "__main__":
+    from tools import heap
+
+    heap.gives_back()  # before they make threads
 
 import sys
 from collections.abc import Sequence
