@@ -21,7 +21,7 @@ job a language; 20 to 30 minutes of a core a run of `real`.
 
 from typing import Any
 
-from configs.table1 import tags
+from configs.table1 import probe
 from xl_jax.errors import unknown
 from xl_jax.model.language_tree import Tree, languages, tree_rules
 from xl_jax.studies.study import Study
@@ -92,7 +92,7 @@ def get_study(argument: str = "twins") -> Study:
         seeds=(0, 1, 2),
         evaluations={
             "inverted": ["--task=retrieval,translation", "--source=invert_1", "--target=invert_2"],
-            **({"linear_probe": tags(treebank)["linear_probe"]} if treebank else {}),
+            **probe(treebank),
         },
         reference="4_shared",
     )

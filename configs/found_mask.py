@@ -14,7 +14,7 @@ Expected: no published figure. Cost: 1 to 2 minutes of a core a run, 21 runs. Ou
 docs/studies/found_mask.md.
 """
 
-from configs.table1 import tags
+from configs.table1 import probe
 from xl_jax.studies.study import Study
 
 TOKENS = "embed/token|mlm/bias"
@@ -48,6 +48,6 @@ def get_study(treebank: str = "") -> Study:
             "found_as_sep_emb_l1": [f"--config.sharing={rules(FOUND[47600])}"],
         },
         seeds=(0, 1, 2),
-        evaluations={"linear_probe": tags(treebank)["linear_probe"]} if treebank else {},
+        evaluations=probe(treebank),
         reference="all_shared",
     )

@@ -19,7 +19,7 @@ ones are none (docs/studies/positions.md, two to three seeds). Dufter and
 Schuetze 2020 found that a small model without shared learned positions is hardly multilingual.
 """
 
-from configs.table1 import tags
+from configs.table1 import probe
 from xl_jax.studies.study import Study
 
 BASE = ["--config.model.layers=4", "--config.steps=8000"]
@@ -50,6 +50,6 @@ def get_study(treebank: str = "") -> Study:
             for row, flags in ROWS.items()
         },
         seeds=(0, 1, 2),
-        evaluations={"linear_probe": tags(treebank)["linear_probe"]} if treebank else {},
+        evaluations=probe(treebank),
         reference="default_learned",
     )

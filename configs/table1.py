@@ -256,6 +256,11 @@ def tags(treebank: str) -> dict[str, list[str]]:
     }
 
 
+def probe(treebank: str) -> dict[str, list[str]]:
+    """Of `tags` the linear classifier alone; nothing without a treebank."""
+    return {"linear_probe": tags(treebank)["linear_probe"]} if treebank else {}
+
+
 def means(rows: Mapping[str, str]) -> list[Expected]:
     """The paper's means over its three pairs. `rows`: of the study -> of the paper."""
     return [

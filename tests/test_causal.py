@@ -2,8 +2,6 @@
 word or text. GPT-2 of transformers gives the same states, logits and loss."""
 
 import dataclasses
-import warnings
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
-from test_encoder import REAL, TOKENS, B, T, V, config, encoder, jit, of_peer, random_params
+from test_encoder import REAL, TOKENS, B, T, V, config, encoder, language_model, libraries, of_peer
 from test_rows import row
 from test_step import all_shared_is_plain
 
-from tests.task_toy import FRAMING, Letters
+from tests.task_toy import Letters
 from xl_jax.config import Masking
 from xl_jax.errors import InputError
-from xl_jax.model.mlm import MaskedLM
 from xl_jax.model.predictions import next_tokens
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.pretrain.heldout import Heldout
@@ -52,7 +49,7 @@ def test_no_state_depends_on_what_comes_after(positions: str) -> None:
     changed[:, 4:] = (changed[:, 4:] + 1) % V
     _, _, other = encoder(changed, real, causal=True, position_encoding=positions)
     np.testing.assert_array_equal(states[:, :, :4], other[:, :, :4])
-    assert np.abs(states - other)[:, :, 4:].min(axis=(0, 3)).max() > 0
+    assert np.abs(states - other)[:, :, 4:].max() > 0.1
 
 
 def test_without_positions_a_decoder_still_sees_order() -> None:
@@ -128,24 +125,18 @@ def test_words_and_texts_are_read_at_their_end() -> None:
     pair = (np.asarray([11, 12]), np.asarray([13]))
     rows = pair_rows([pair, pair], [0, 1], BOS, 8, causal=True)
     assert rows.read_at.tolist() == [5, 5] and rows.tokens[5] == EOS
-    assert not FRAMING.causal
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the two libraries' imports
 def test_it_is_gpt2() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch = pytest.importorskip("torch")
-        transformers = pytest.importorskip("transformers")
+    torch, transformers = libraries()
     c = config(causal=True, norm="pre", activation="gelu_tanh", norm_eps=1e-5)
-    module = MaskedLM(c, V)
-    every = np.tile(np.arange(T, dtype=np.int32), (B, 1))
-    tokens, *rest = map(jnp.asarray, (TOKENS, REAL, every, np.ones(V, bool)))
-    params = random_params(module, tokens, *rest)
-    params["mlm"]["bias"] = jnp.zeros(V)  # GPT-2 has none
-    states = jit(partial(module.apply, method="states"))({"params": params}, tokens, rest[0])
-    logits = jit(module.apply)({"params": params}, tokens, *rest)
+
+    def without_bias(params: Any) -> Any:  # GPT-2's output layer has none
+        return params | {"mlm": {"bias": jnp.zeros(V)}}
+
+    params, states, logits = language_model(c, without_bias)
     peer = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(
             vocab_size=V,

@@ -155,6 +155,23 @@ def test_logits_are_the_tied_softmax_at_the_given_positions():
     np.testing.assert_allclose(states[-1], top, rtol=1e-5, atol=1e-5)
 
 
+def libraries():
+    """(torch, transformers), without the warnings of their imports."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("torch"), pytest.importorskip("transformers")
+
+
+def language_model(c, change=lambda params: params):
+    """(random parameters after `change`, every layer's states, logits of every position)."""
+    module = MaskedLM(c, V)
+    every = np.tile(np.arange(T, dtype=np.int32), (B, 1))
+    tokens, *rest = map(jnp.asarray, (TOKENS, REAL, every, np.ones(V, bool)))
+    params = change(random_params(module, tokens, *rest))
+    states = jit(partial(module.apply, method="states"))({"params": params}, tokens, rest[0])
+    return params, states, jit(module.apply)({"params": params}, tokens, *rest)
+
+
 def of_peer(peer, weights):
     """What a model of transformers makes of the tokens, with `weights` in place of its own."""
     import torch
@@ -173,10 +190,7 @@ def of_peer(peer, weights):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the two libraries' imports
 def test_post_norm_is_bert():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch = pytest.importorskip("torch")
-        transformers = pytest.importorskip("transformers")
+    torch, transformers = libraries()
     _, params, states = encoder()
     c = config()
     peer = transformers.BertModel(

@@ -23,7 +23,7 @@ from xl_jax.analysis.gradient_agreement import (
     patterns,
     products,
     propose,
-    with_private,
+    with_first,
 )
 from xl_jax.batches.sampler import language_shares
 from xl_jax.errors import InputError
@@ -111,7 +111,8 @@ def test_leaves_are_grouped_and_those_that_gain_least_are_proposed() -> None:
     assert propose(parts, 4) == []
     assert propose([Part("noise", 1, Decrease(-1.0, 2.0)), parts[2]], 60) == [parts[2]]
     rules = (("layer_1/ffn/up/.*", "private"), ("mlm/.*", "private"), (".*", "shared"))
-    assert with_private(parts[1:2], rules, paths) == (("layer_1/ffn/.*", "private"), *rules[1:])
+    private = ("layer_1/ffn/.*", "private")
+    assert with_first([private], rules, paths) == (private, *rules[1:])
 
 
 def test_steps_count_alike_whatever_the_size_of_their_gradients() -> None:

@@ -1,8 +1,6 @@
 """Gates, RMSNorm, no biases, windows: the definition in NumPy, and ModernBERT of transformers."""
 
 import dataclasses
-import warnings
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,10 +17,10 @@ from test_encoder import (
     V,
     config,
     encoder,
-    jit,
+    language_model,
+    libraries,
     numpy_states,
     of_peer,
-    random_params,
 )
 from test_positions import turned
 
@@ -31,7 +29,6 @@ from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.errors import InputError
 from xl_jax.interchange import formats
 from xl_jax.model import start_from
-from xl_jax.model.mlm import MaskedLM
 from xl_jax.model.shared_model import SharedModel
 from xl_jax.rules import leaf_paths
 from xl_jax.training.step import flops_per_step, state_shapes
@@ -227,18 +224,10 @@ def test_operations_of_a_step_count_gates_and_what_windows_see() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the two libraries' imports
 def test_it_is_modernbert() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch = pytest.importorskip("torch")
-        transformers = pytest.importorskip("transformers")
+    torch, transformers = libraries()
     more = {"norm_kind": "layer", "layers": 4, "norm_eps": 1e-5, "mlm_transform": True}
     c = config(**MODERN | more)
-    module = MaskedLM(c, V)
-    every = np.tile(np.arange(T, dtype=np.int32), (B, 1))
-    tokens, *rest = map(jnp.asarray, (TOKENS, REAL, every, np.ones(V, bool)))
-    params = random_params(module, tokens, *rest)
-    states = jit(partial(module.apply, method="states"))({"params": params}, tokens, rest[0])
-    logits = jit(module.apply)({"params": params}, tokens, *rest)
+    params, states, logits = language_model(c)
     peer = transformers.ModernBertForMaskedLM(
         transformers.ModernBertConfig(
             vocab_size=V,

@@ -27,6 +27,7 @@ if __name__ == "__main__":
     stopping.listen()  # before the imports below
 
 import argparse
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,10 +71,7 @@ def main() -> None:
     run = load(mirror.here(args.workdir))
     records, proposed = (tie if args.tie else untie)(run, args)
     if args.json:
-        flags = [f"--{k}={getattr(args, k)}" for k in ("budget", "exact", "steps", "after")]
-        given = [x for x in flags if not x.endswith(("=None", "=0"))] + ["--tie"] * args.tie
-        command = " ".join(["python tools/find_mask.py", f"--workdir={args.workdir}", *given])
-        record.write(args.json, record.about([]) | {"command": command} | proposed, records)
+        record.write(args.json, record.about(["python", *sys.argv]) | proposed, records)
 
 
 def untie(run: Any, args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -113,7 +111,7 @@ def untie(run: Any, args: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
         gains = {x.pattern: f"{100 * x.decrease.gain:.0f} %" for x in least}
         records += exact(run, args.rows, steps_on, "private", gains)
     paths = leaf_paths(run.model.template)
-    mask = agreement.with_private(chosen, rules_of(run), paths)
+    mask = agreement.with_first([(x.pattern, "private") for x in chosen], rules_of(run), paths)
     added = sum(x.size for x in chosen)
     print(f"\n{added:,} parameters added, of {args.budget:,}:")
     print(f'  --config.sharing="{mask}"')

@@ -123,11 +123,6 @@ def propose(parts: Sequence[Part], budget: int) -> list[Part]:
     return chosen
 
 
-def with_private(chosen: Sequence[Part], rules: Rules, paths: Sequence[str]) -> Rules:
-    """`rules` of sharing with the chosen parts private before them, see `with_first`."""
-    return with_first([(part.pattern, "private") for part in chosen], rules, paths)
-
-
 def with_first(new: Rules, rules: Rules, paths: Sequence[str]) -> Rules:
     """`rules` with `new` ones before them; without those of `rules` that nothing is left for, which
     `rules.assign` would refuse."""

@@ -31,7 +31,9 @@ class Cost(NamedTuple):
 
 
 class OtherMasks:
-    """Args:
+    """The held-out losses of a run under its own mask and under others.
+
+    Args:
       steps: to go on for, in whole calls of the device; 0: not at all.
       rows: held-out rows of a language, at most.
 

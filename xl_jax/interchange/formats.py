@@ -148,13 +148,13 @@ FORMATS = {
         ),
     )
 }
-_HELD = {
+_HELD = {  # by all of them
     "norm_kind": "layer",
     "bias": True,
     "embed_norm": False,
     "window": 0,
     "causal": False,
-}  # by all of them
+}
 ALIASES = {"xlm-roberta": "roberta", "camembert": "roberta"}  # equal tensors, another name
 
 

@@ -14,7 +14,7 @@ from xl_jax.model.linear import Linear
 
 
 class Classifier(nn.Module):
-    """Dropout and a linear layer on each word's state (NLI: on one token's alone, the first).
+    """Dropout and a linear layer on each word's state (NLI: on one token's alone).
 
     out/kernel [D, C]   out/bias [C]
     """
