@@ -17,6 +17,7 @@ from tools import find_mask
 from xl_jax.analysis.gradient_agreement import (
     Decrease,
     Part,
+    by_gain,
     decrease,
     grouped,
     mean,
@@ -109,7 +110,9 @@ def test_leaves_are_grouped_and_those_that_gain_least_are_proposed() -> None:
     assert [x.size for x in propose(parts, 165)] == [5, 110, 50]
     assert [x.size for x in propose(parts, 60)] == [5, 50]  # the second does not fit
     assert propose(parts, 4) == []
-    assert propose([Part("noise", 1, Decrease(-1.0, 2.0)), parts[2]], 60) == [parts[2]]
+    noise = Part("noise", 1, Decrease(-1.0, 2.0))
+    assert propose([noise, parts[2]], 60) == [parts[2]]
+    assert by_gain([parts[1], noise, parts[2]]) == [parts[2], parts[1]]
     rules = (("layer_1/ffn/up/.*", "private"), ("mlm/.*", "private"), (".*", "shared"))
     private = ("layer_1/ffn/.*", "private")
     assert with_first([private], rules, paths) == (private, *rules[1:])

@@ -106,7 +106,7 @@ def untie(run: Any, args: argparse.Namespace) -> tuple[list[dict[str, Any]], dic
     chosen = agreement.propose(average, args.budget)
     print(table(steps, found, average, {x.pattern for x in chosen}))
     if args.exact:
-        least = sorted(average, key=lambda x: x.decrease.gain)[: args.exact]
+        least = agreement.by_gain(average)[: args.exact]
         steps_on = CALLS * run.config.steps_per_call if args.steps is None else args.steps
         gains = {x.pattern: f"{100 * x.decrease.gain:.0f} %" for x in least}
         records += exact(run, args.rows, steps_on, "private", gains)

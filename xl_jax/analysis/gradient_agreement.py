@@ -111,12 +111,17 @@ def mean(steps: Sequence[Sequence[Part]]) -> list[Part]:
     return found
 
 
+def by_gain(parts: Sequence[Part]) -> list[Part]:
+    """Those first whose sharing gains least; without those that have no estimate."""
+    known = [part for part in parts if not math.isnan(part.decrease.gain)]
+    return sorted(known, key=lambda x: x.decrease.gain)
+
+
 def propose(parts: Sequence[Part], budget: int) -> list[Part]:
     """The parts to make private within `budget` added parameters: those first whose sharing gains
     least, conflicts before all. Left out: one that does not fit, one without an estimate."""
     chosen, left = [], budget
-    known = [part for part in parts if not math.isnan(part.decrease.gain)]
-    for part in sorted(known, key=lambda x: x.decrease.gain):
+    for part in by_gain(parts):
         if part.size <= left:
             chosen.append(part)
             left -= part.size
