@@ -176,6 +176,44 @@ def test_damage_in_what_a_step_says_of_itself_is_no_other_run(
     assert len(said) == 1 and said[0].startswith("checkpoint of step 2 is damaged: ")
 
 
+DAMAGE = {
+    "state/d": r"OUT_OF_RANGE: Error reading .* is not valid for value of size \d+$",
+    "state/ocdbt.process_0/d": r"OUT_OF_RANGE: .* is not valid for value of size \d+$",
+    "state/manifest.ocdbt": r"DATA_LOSS: .* local file '2/state/manifest.ocdbt': Error decoding ",
+    "": r"Unterminated string starting at: line 1 column \d+ \(char \d+\)$",
+}
+
+
+@pytest.mark.parametrize("where", DAMAGE)
+def test_a_damaged_step_is_one_line_with_its_cause(
+    tmp_path: Path,
+    where: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of Orbax's, whoever reads: tracebacks of its threads go to Python's hook."""
+    seen: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", seen.append)
+    like = {f"x{i}": np.arange(1000.0, dtype=np.float32) + i for i in range(30)}
+    with opened(tmp_path / "x", 2) as checkpoints:
+        checkpoints.save(1, like)
+        checkpoints.save(2, like)
+    path = tmp_path / "x/2" / where
+    for file in [path] if path.is_file() else [x for x in path.rglob("*") if x.is_file()]:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    said: list[str] = []
+    reader = Checkpoints(tmp_path / "x", 2, said.append, read_only=True)
+    found = reader.restore(like)
+    reader.close()
+    assert found is not None and found[0] == 1
+    (line,) = said
+    assert re.match(f"checkpoint of step 2 is damaged: {DAMAGE[where]}", line.replace('"', "'")), (
+        line
+    )
+    assert "\n" not in line and not caplog.records and not seen and capfd.readouterr() == ("", "")
+
+
 def on_devices(n: int, x: np.ndarray, *parts: str) -> jax.Array:
     """An array on n devices, each of which has all of it, or with "a" an equal part of its rows."""
     return jax.device_put(x, jax.NamedSharding(jax.make_mesh((n,), ("a",)), jax.P(*parts)))

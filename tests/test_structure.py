@@ -14,7 +14,7 @@ ROOT = architecture.ROOT
 PACKAGE = ROOT / "xl_jax"
 # What a room may import stands before it; the surface of the package is the last.
 ORDER = (
-    *("stopping", "errors", "rules", "rng", "atomic_files", "json_files", "file_names"),
+    *("stopping", "quiet", "errors", "rules", "rng", "atomic_files", "json_files", "file_names"),
     *("progress", "bucket", "mirror", "config", "cli", "config_flags"),
     *("text", "tokens", "prepare", "batches", "devices", "model", "training", "runs", "pretrain"),
     *("analysis", "tasks", "finetune", "interchange", "evaluate", "studies", "report", "xl_jax"),

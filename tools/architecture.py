@@ -19,7 +19,7 @@ from tools import svg
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
 FILES = ("atomic_files", "json_files", "file_names", "progress", "bucket", "mirror")
-GROUND = ("stopping", "errors", "rules", "rng", *FILES, "cli", "config_flags")
+GROUND = ("stopping", "quiet", "errors", "rules", "rng", *FILES, "cli", "config_flags")
 WIDTH, HEIGHT, GAP, FLOOR = 320, 44, 18, 78  # of a box, between boxes, between floors; pixels
 
 Graph = dict[str, set[str]]

@@ -41,7 +41,7 @@ from tools.hostile.disk import allowed, full_disk
 from tools.hostile.kills import Reference, kill, rivals
 from tools.hostile.programs import hear_ctrl_c
 from tools.hostile.stages import GOOD, STAGES, Outcome, Trial
-from xl_jax import atomic_files, cli
+from xl_jax import atomic_files, cli, quiet
 from xl_jax.errors import InputError, unknown
 from xl_jax.json_files import plain
 
@@ -128,7 +128,7 @@ def make(
         print("no full disk: mounting a tmpfs is not allowed here")
         kinds = [kind for kind in kinds if kind != "disk"]
     hear_ctrl_c()
-    cli.quieten_checkpoints()  # as in a command
+    quiet.quieten()  # as in a command
     reference = Reference(out, tuple(args.stages.split(",")), commit)
     if "damage" in kinds:
         check_again(reference)

@@ -13,13 +13,12 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
 
-from xl_jax import stopping
+from xl_jax import quiet, stopping
 from xl_jax.errors import InputError, printable, unknown
 
 Parse = Callable[[Sequence[str]], list[str]]
@@ -66,27 +65,12 @@ def run(main: Callable[[], None], doc: str, parse: Parse = parse) -> None:
     """Parse the flags and call `main`; never returns. `doc` is the text of --help."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.WARNING)
-    if "--traceback" not in sys.argv:
-        quieten_checkpoints()
+    quiet.quieten()
     if {"-h", "-help", "--help", "--helpshort"} & set(sys.argv[1:]):
         print(usage(doc))
         sys.exit(0)
     with one_line_errors():
         app.run(lambda _: main(), flags_parser=parse)
-
-
-def quieten_checkpoints() -> None:
-    """Keeps from the screen what Orbax and TensorStore print beside what they raise: every step
-    they take, and of a failure the traceback of each thread and task that had a part in it."""
-    logging.get_absl_logger().disabled = True
-    getLogger("asyncio").disabled = True  # tells of failed tasks, long after they failed
-    shown = sys.unraisablehook
-
-    def of_an_object(error: Any) -> None:
-        if error.object is not None:  # a thread of TensorStore's has none
-            shown(error)
-
-    sys.unraisablehook = of_an_object
 
 
 @contextmanager

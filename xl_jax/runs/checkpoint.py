@@ -11,6 +11,7 @@ shapes, mask or vocabulary) are refused with the difference.
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,10 +28,14 @@ from xl_jax.config import difference
 from xl_jax.devices import multihost
 from xl_jax.errors import InputError, first_line
 from xl_jax.json_files import plain, read_json
+from xl_jax.quiet import quiet
 from xl_jax.rules import leaf_paths
 
 CHUNK = 1 << 23  # bytes of a leaf in one piece of a file, where memory counts
 BLOCK = 1 << 20  # elements that `sums_in_blocks` looks at together
+
+_ORBAX = "See full TensorStore details"  # says that an array cannot be read; its cause says why
+_TENSORSTORE = re.compile(r'Error opening "\w+" driver: | \[tensorstore_spec.*', re.DOTALL)
 
 
 class _Manager(ocp.CheckpointManager):
@@ -91,7 +96,7 @@ class Checkpoints:
             handlers["state"] = ocp.StandardCheckpointHandler(save_concurrent_gb=gigabytes)
         if best and not read_only:
             self._discard_unscored(folder)
-        with _one_line(f"{folder}: cannot be used"):
+        with _one_line(f"{folder}: cannot be used"), quiet():
             self.manager = _Manager(
                 folder.absolute(), options=options, item_handlers=handlers or None
             )
@@ -164,7 +169,7 @@ class Checkpoints:
                 if self.read_only and not (self.manager.directory / str(step)).exists():
                     self.manager.reload()  # a trainer has removed it: there are newer ones
                     return self.restore(like)
-                damaged[step] = first_line(error)
+                damaged[step] = self._reason(error)
                 if isinstance(error, InputError):
                     refused = refused or error
                 continue
@@ -186,7 +191,7 @@ class Checkpoints:
             try:
                 self._read(step, like)
             except Exception as error:
-                damaged[step] = first_line(error)
+                damaged[step] = self._reason(error)
         self._discard(damaged)
 
     def _discard(self, damaged: Mapping[int, str]) -> None:
@@ -234,7 +239,7 @@ class Checkpoints:
         except InputError:
             raise
         except Exception as error:  # see `restore`
-            message = f"checkpoint of step {step} is damaged: {first_line(error)}"
+            message = f"checkpoint of step {step} is damaged: {self._reason(error)}"
             raise InputError(message) from error
 
     def wait(self) -> None:
@@ -246,6 +251,14 @@ class Checkpoints:
         self.wait()
         self.manager.close()
 
+    def _reason(self, error: BaseException) -> str:
+        """What is wrong with a step, without TensorStore's description of the array it opened."""
+        if _ORBAX in str(error) and error.__cause__:
+            error = error.__cause__
+        text = str(error).replace(f"{self.manager.directory}{os.sep}", "")
+        return first_line(Exception(_TENSORSTORE.sub("", text) or type(error).__name__))
+
+    @quiet()
     def _read(self, step: int, like: Any) -> Any:
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         saved = self._read_json(step, "digests")
