@@ -3,16 +3,20 @@
 import errno
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import toy
 
 from xl_jax import progress
+from xl_jax.analysis import anc, bootstrap, fasttext
 from xl_jax.devices import peak
 from xl_jax.devices.mesh import one_device
 from xl_jax.pretrain.profile import Profile
@@ -155,6 +159,35 @@ def test_counted_work_says_how_much_is_left(
     assert work(silent=True) == []
     list(counted(range(10_000), "quick"))
     assert capsys.readouterr().err == ""
+
+
+class FastText:
+    """In place of gensim's: reads its sentences as often."""
+
+    def __init__(self, **_: Any):
+        self.wv = {"a": np.ones(2)}
+
+    def build_vocab(self, sentences: Any) -> None:
+        assert list(sentences) == [["a"], ["b"]]
+
+    def train(self, sentences: Any, total_examples: int, epochs: int) -> None:
+        for _ in range(epochs):
+            assert len(list(sentences)) == total_examples
+
+
+def test_measures_count_their_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "QUIET", 0)
+    monkeypatch.setitem(sys.modules, "gensim.models", SimpleNamespace(FastText=FastText))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3))
+    for work, told in (
+        (lambda: bootstrap.resample(x[0], 0), "resamples: 1 of 1,000, "),
+        (lambda: anc.anc(x, x), "layers correlated: 1 of 2, "),
+        (lambda: fasttext.vectors([["a"], ["b"]], ["a"], 2, tmp_path / "x"), "fastText: 1 of 10, "),
+    ):
+        work()
+        assert capsys.readouterr().err.startswith(told)
 
 
 def test_a_full_disk_leaves_no_thread_of_tensorboard(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from xl_jax.analysis.bootstrap import influence_interval
 from xl_jax.analysis.vectors import one_space
+from xl_jax.progress import counted
 
 
 class Alike(NamedTuple):
@@ -33,9 +34,8 @@ def anc(x: Float[np.ndarray, "L n D"], y: Float[np.ndarray, "L n D"], seed: int 
     """
     n = x.shape[1]
     chance = np.sqrt(2 / np.pi / max(n - 1, 1))
-    return layerwise(
-        [(*_of_layer(*one_space(a, b)), chance) for a, b in zip(x, y, strict=True)], seed
-    )
+    pairs = counted(zip(x, y, strict=True), "layers correlated", len(x))
+    return layerwise([(*_of_layer(*one_space(a, b)), chance) for a, b in pairs], seed)
 
 
 def layerwise(layers: list[tuple[float, np.ndarray, float]], seed: int) -> Alike:

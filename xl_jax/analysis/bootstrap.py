@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
+from xl_jax.progress import counted
 from xl_jax.rng import Purpose, generator
 
 RESAMPLES = 1000
@@ -31,7 +32,7 @@ def resample(
         rows = np.add.reduceat(rows, edges, axis=0)
     n = len(rows)
     totals = np.empty((resamples, rows.shape[1]))
-    for i in range(resamples):
+    for i in counted(range(resamples), "resamples"):
         totals[i] = np.bincount(random.integers(n, size=n), minlength=n) @ rows
     return totals
 

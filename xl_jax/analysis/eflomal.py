@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from xl_jax import atomic_files
 from xl_jax.errors import InputError
+from xl_jax.progress import announced
 from xl_jax.text.text_files import read_lines
 
 Links = list[np.ndarray]  # of each sentence pair, int [links, 2]: (source word, target word)
@@ -65,7 +66,8 @@ def align(
     log: Callable[[str], None] = print,
 ) -> Links:
     """Links that eflomal finds in both directions, words in lower case; from the file `kept` where
-    they are there: eflomal draws at random, and takes no seed. `log` is told of a damaged file.
+    they are there: eflomal draws at random, and takes no seed. `log` is told of a damaged file, and
+    that the work goes on.
 
     Raises:
       InputError: eflomal is not installed.
@@ -83,7 +85,7 @@ def align(
             "with --data.links=FILE"
         ) from error
     sides = [[" ".join(words).lower() for words in side] for side in zip(*pairs, strict=True)]
-    with tempfile.TemporaryDirectory() as folder:
+    with announced("aligning words", log), tempfile.TemporaryDirectory() as folder:
         names = [f"{folder}/{name}" for name in ("forward", "back")]
         eflomal.Aligner().align(
             sides[0], sides[1], links_filename_fwd=names[0], links_filename_rev=names[1]

@@ -3,7 +3,8 @@
 gensim is optional: pip install -r requirements-analysis.txt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,24 @@ from jaxtyping import Float
 
 from xl_jax.analysis import kept_arrays
 from xl_jax.errors import InputError
+from xl_jax.progress import Bar
 
 EPOCHS = 5
 WINDOW = 5
 NEGATIVE = 5  # the defaults of fastText's skip-grams
+
+
+@dataclass
+class _Counted:
+    """Sentences that can be read several times, each counted as it is."""
+
+    sentences: Sequence[Sequence[str]]
+    bar: Bar
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        for sentence in self.sentences:
+            yield sentence
+            self.bar.advance()
 
 
 def vectors(
@@ -51,7 +66,8 @@ def vectors(
     )
     listed = [list(words) for words in sentences]
     model.build_vocab(listed)
-    model.train(listed, total_examples=len(listed), epochs=epochs)
+    with Bar("fastText", epochs * len(listed)) as bar:
+        model.train(_Counted(listed, bar), total_examples=len(listed), epochs=epochs)
     made = np.stack([model.wv[word] for word in words]).astype(np.float32)
     kept_arrays.write(kept, {"vectors": made})
     return made
