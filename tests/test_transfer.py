@@ -104,7 +104,7 @@ def test_finished_settings_are_never_trained_again(
     # One more setting: only that is trained.
     with pytest.raises(AssertionError, match="trained again"):
         Transfer(run, dataclasses.replace(tuning, seeds=(0, 1, 2)), log=log).run_all()
-    assert said[-1] == "4 of 6 settings are trained already"
+    assert "4 of 6 settings are trained already" in said  # compiling may be told of after it
     Transfer(run, tuning, log=log).run_all()  # as it was, for the other tests
 
 
