@@ -90,6 +90,24 @@ def test_layer_0_is_the_embeddings_and_rows_open_as_they_did_in_training() -> No
     np.testing.assert_allclose(stream[:, 3], states(LINES[3], EOS)[:, 1:-1].mean(1), atol=2e-6)
 
 
+def test_one_layer_has_the_bits_that_it_has_among_all() -> None:
+    every = ONE.sentences(VIEW, SHARD)
+    for layer in (0, 1):
+        np.testing.assert_array_equal(ONE.sentences(VIEW, SHARD, [layer])[0], every[layer])
+
+
+def test_what_is_above_the_layers_asked_for_is_not_computed() -> None:
+    tokens = np.full((2, 8), 9, np.int32)
+    means = jax.jit(features._means, static_argnames=("module", "parts", "layers"))
+
+    def flops(layers: tuple[int, ...] | None) -> float:
+        lowered = means.lower(MODEL.module, VIEW, tokens, tokens * 0, parts=1, layers=layers)
+        cost: Any = lowered.compile().cost_analysis()
+        return cost["flops"]
+
+    assert flops((0,)) < flops(None) / 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("devices, tokens", [(1, 24), (8, 100)])
 def test_neither_the_batch_nor_the_devices_matter(

@@ -95,6 +95,20 @@ def test_precision_equals_a_dense_search(criterion: str, at: int) -> None:
     assert not back.hits(at)[N:].any()  # they have no answer
 
 
+def test_centring_takes_each_mean_off() -> None:
+    y = X + 0.7 * RANDOM.normal(size=X.shape).astype(np.float32)
+    apart = (y + 5).astype(np.float32)
+    taken = [(v - v.mean(0, keepdims=True)).astype(np.float32) for v in (X, apart)]
+    for criterion in retrieval.CRITERIA:
+        for a, b in zip(
+            retrieve(X, apart, EYE, criterion, centre=True),
+            retrieve(*taken, EYE, criterion),
+            strict=True,
+        ):
+            for of_a, of_b in zip(a, b, strict=True):
+                np.testing.assert_array_equal(of_a, of_b)
+
+
 def test_both_directions_and_several_answers() -> None:
     source = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], np.float32)
     target = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)

@@ -67,7 +67,8 @@ class Extractor:
         self.devices = len(chosen)
         self.layers, self.width = module.config.layers + 1, module.config.width
         # By module, so that encoders of the same shape share what is compiled.
-        self._means = partial(jax.jit(_means, static_argnames=("module", "parts")), module)
+        means = jax.jit(_means, static_argnames=("module", "parts", "layers"))
+        self._means = partial(means, module)
         static = ("module", "everywhere", "parts")
         add = jax.jit(_add, static_argnames=static, donate_argnames="sums")
         self._add = partial(add, module, self.everywhere)
@@ -77,9 +78,11 @@ class Extractor:
     ) -> Float[np.ndarray, "L n D"]:
         """Mean state of each line's ordinary tokens (paper 5.1.3); of its whole frame where it has
         none (all unknown), or with `special_tokens`. Of many lines, all layers may be too much to
-        hold: `layers` gives those wanted."""
+        hold: `layers` gives those wanted, and nothing above them is computed."""
         view = self.replicate(view)
-        wanted = list(range(self.layers) if layers is None else layers)
+        every = tuple(range(self.layers))
+        wanted = every if layers is None else tuple(layers)
+        of_layers = None if wanted == every else wanted
         found = np.zeros((len(wanted), len(lines), self.width), np.float32)
         with Bar("sentences through the encoder", len(lines)) as bar:
             for start in range(0, len(lines), LINES_AT_ONCE):
@@ -90,8 +93,9 @@ class Extractor:
                         ordinary = tokens >= N_SPECIAL
                         taken = np.where(ordinary.any(1, keepdims=True), ordinary, taken)
                     part = np.where(taken, 0, -1).astype(np.int32)
-                    made = self._means(view, *self._rows(tokens, part), parts=1)
-                    found[:, at] = np.asarray(made)[wanted, : len(at), 0]
+                    rows = self._rows(tokens, part)
+                    made = self._means(view, *rows, parts=1, layers=of_layers)
+                    found[:, at] = np.asarray(made)[:, : len(at), 0]
         return found
 
     def words(self, view: Any, lines: Shard, parts: Sequence[np.ndarray]) -> Words:
@@ -192,10 +196,18 @@ def row_lengths(most: int) -> list[int]:
 
 
 def _means(
-    module: MaskedLM, view: Any, tokens_BxT: jax.Array, part_BxT: jax.Array, parts: int
+    module: MaskedLM,
+    view: Any,
+    tokens_BxT: jax.Array,
+    part_BxT: jax.Array,
+    parts: int,
+    layers: tuple[int, ...] | None = None,
 ) -> jax.Array:
-    """Mean states [L, B, P, D] of the parts 0..P-1 of every row; zero for a part without tokens."""
+    """Mean states [L, B, P, D] of the parts 0..P-1 of every row, of all layers or of those given;
+    zero for a part without tokens."""
     states: Any = module.apply({"params": view}, tokens_BxT, tokens_BxT != PAD, method="states")
+    if layers is not None:  # XLA leaves out what these do not need
+        states = jnp.stack([states[layer] for layer in layers])
     member_BxPxT = part_BxT[:, None, :] == jnp.arange(parts, dtype=jnp.int32)[None, :, None]
     weight_BxPxT = member_BxPxT / jnp.maximum(member_BxPxT.sum(-1, keepdims=True), 1)
     return jnp.einsum("LBTD,BPT->LBPD", states.astype(jnp.float32), weight_BxPxT)

@@ -16,13 +16,14 @@ import numpy as np
 from jax.lax import Precision
 from jaxtyping import Array, Float, Int
 
-from xl_jax.analysis.vectors import one_space, unit
+from xl_jax.analysis.vectors import Rows, Vectors, one_space, unit
 from xl_jax.errors import InputError
 from xl_jax.progress import counted
 
 GROUP = 32
 BLOCK = 4096  # rows and columns of a block: 64 MiB of scores
 CSLS_K = 10  # nearest neighbours over which CSLS takes its mean similarity (paper 5.1.1)
+ALIGNMENT = 64  # bytes, of XLA's arrays in memory
 NOWHERE = -1e9  # the offset of padding
 ROUNDING = 1e-6  # cosines that differ by less count as equal
 
@@ -53,9 +54,7 @@ def nearest(
     return _rescore_all(x_IxBxF, groups, y_JxCxF, k, len(x), len(y))
 
 
-def nearest_both(
-    x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], k: int
-) -> tuple[Nearest, Nearest]:
+def nearest_both(x: Vectors, y: Vectors, k: int) -> tuple[Nearest, Nearest]:
     """The k neighbours of highest inner product, or all where there are fewer: of each x among the
     y, and of each y among the x.
 
@@ -77,10 +76,10 @@ def nearest_both(
 
 
 def mean_similarity(
-    x: Float[np.ndarray, "n D"], y: Float[np.ndarray, "m D"], k: int = CSLS_K
+    x: Vectors, y: Vectors, k: int = CSLS_K
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
     """Mean cosine to the k nearest vectors of the other language, for each x and each y."""
-    forward, back = nearest_both(unit(x), unit(y), k)
+    forward, back = nearest_both(Rows(x, unit), Rows(y, unit), k)
     return forward.scores.mean(1), back.scores.mean(1)
 
 
@@ -112,7 +111,7 @@ def csls(
 
 
 def left_blocks(
-    x: Float[np.ndarray, "n D"], offset: Float[np.ndarray, " n"] | None = None
+    x: Vectors, offset: Float[np.ndarray, " n"] | None = None
 ) -> Float[Array, "blocks B F"]:
     """x in blocks, padded, with two columns more, in which offsets ride along with the product:
     (x, offset, 1) . (y, 1, offset) = x . y + both offsets."""
@@ -120,22 +119,32 @@ def left_blocks(
 
 
 def right_blocks(
-    y: Float[np.ndarray, "m D"], offset: Float[np.ndarray, " m"] | None = None
+    y: Vectors, offset: Float[np.ndarray, " m"] | None = None
 ) -> Float[Array, "blocks C F"]:
     """The other factor of the scores of `left_blocks`."""
     return _blocks(y, offset, 1)
 
 
-def _blocks(x: np.ndarray, offset: np.ndarray | None, column: int) -> jax.Array:
+def _blocks(x: Vectors, offset: np.ndarray | None, column: int) -> jax.Array:
     n, width = x.shape
     blocks = -(-n // BLOCK)
     size = -(-n // (blocks * GROUP)) * GROUP  # as equal as groups allow: little padding
-    made = np.zeros((blocks * size, width + 2), np.float32)
-    made[:n, :width] = x
+    made = _aligned_zeros(blocks * size, width + 2)
+    for first in range(0, n, size):
+        rows = slice(first, min(first + size, n))
+        made[rows, :width] = x[rows]
     made[:, width + 1 - column] = 1
     made[:n, width + column] = 0 if offset is None else offset
     made[n:, width + column] = NOWHERE
-    return jnp.asarray(made.reshape(-1, size, width + 2))
+    # Nobody else has `made`: on a CPU the device may use this memory instead of a copy.
+    return jax.device_put(made.reshape(-1, size, width + 2), may_alias=True)
+
+
+def _aligned_zeros(n: int, width: int) -> Float[np.ndarray, "n width"]:
+    """Where XLA would put an array itself: it copies others."""
+    flat = np.zeros(n * width + ALIGNMENT // 4, np.float32)
+    first = -flat.ctypes.data % ALIGNMENT // 4
+    return flat[first : first + n * width].reshape(n, width)
 
 
 def product(x_BxF: jax.Array, y_CxF: jax.Array) -> jax.Array:
@@ -195,9 +204,8 @@ def _merge(best: tuple[jax.Array, jax.Array], maxima_BxG: jax.Array, first: Any)
 def _rescore_all(
     x_IxBxF: jax.Array, groups: list[jax.Array], y_JxCxF: jax.Array, k: int, n: int, m: int
 ) -> Nearest:
-    y_PxGxF = y_JxCxF.reshape(-1, GROUP, y_JxCxF.shape[2])
     found = [
-        jax.device_get(_rescore(x_BxF, groups_BxK, y_PxGxF, k, m))
+        jax.device_get(_rescore(x_BxF, groups_BxK, y_JxCxF, k, m))
         for x_BxF, groups_BxK in zip(counted(x_IxBxF, "their scores"), groups, strict=True)
     ]
     scores, index = (np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
@@ -206,9 +214,10 @@ def _rescore_all(
 
 @partial(jax.jit, static_argnames=("k", "m"))
 def _rescore(
-    x_BxF: jax.Array, groups_BxK: jax.Array, y_PxGxF: jax.Array, k: int, m: int
+    x_BxF: jax.Array, groups_BxK: jax.Array, y_JxCxF: jax.Array, k: int, m: int
 ) -> tuple[jax.Array, jax.Array]:
     """The k best of the m candidates, which lie in these groups, and their scores."""
+    y_PxGxF = y_JxCxF.reshape(-1, GROUP, y_JxCxF.shape[2])  # outside it would be a copy
     groups_BxK = jnp.sort(groups_BxK, axis=1)
 
     def score(at: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -19,7 +19,7 @@ from xl_jax.analysis.neighbours import (
     product,
     right_blocks,
 )
-from xl_jax.analysis.vectors import one_space, unit
+from xl_jax.analysis.vectors import Rows, Vectors, one_space, unit
 from xl_jax.errors import InputError, unknown
 from xl_jax.progress import counted
 
@@ -47,8 +47,8 @@ class Ranks(NamedTuple):
 
 
 def retrieve(
-    source: Float[np.ndarray, "n D"],
-    target: Float[np.ndarray, "m E"],
+    source: Vectors,
+    target: Vectors,
     answers: Int[np.ndarray, "pairs 2"],
     criterion: str = "cosine",
     centre: bool = False,
@@ -60,17 +60,22 @@ def retrieve(
       answers: (source, target) numbers of the right pairs; an item may have several, or none.
       criterion: "cosine", or "csls" with `k` neighbours (see `neighbours.csls`).
       centre: take each language's mean off first, which matters where the languages' states lie
-        apart by a constant.
+        apart by a constant; for arrays alone.
 
     Raises:
       InputError: an unknown criterion, different widths, values that are not finite.
     """
     if criterion not in CRITERIA:
         raise unknown("criterion of retrieval", criterion, CRITERIA)
-    x, y = one_space(source, target)
-    x, y = (unit(v - v.mean(0, keepdims=True) if centre else v) for v in (x, y))
+    x, y = (_unit_rows(v, centre) for v in one_space(source, target))
     offsets = [-r / 2 for r in mean_similarity(x, y, k)] if criterion == "csls" else [None, None]
     return ranks_both(x, y, answers, *offsets)
+
+
+def _unit_rows(vectors: Float[np.ndarray, "n D"], centre: bool) -> Rows:
+    """Of length 1, their mean taken off first if they are to be centred."""
+    mean = vectors.mean(0, keepdims=True) if centre else None
+    return Rows(vectors, lambda rows: unit(rows if mean is None else rows - mean))
 
 
 def ranks(
@@ -89,8 +94,8 @@ def ranks(
 
 
 def ranks_both(
-    x: Float[np.ndarray, "n D"],
-    y: Float[np.ndarray, "m D"],
+    x: Vectors,
+    y: Vectors,
     answers: Int[np.ndarray, "pairs 2"],
     x_offset: Float[np.ndarray, " n"] | None = None,
     y_offset: Float[np.ndarray, " m"] | None = None,
@@ -112,8 +117,8 @@ def chance(answers: Int[np.ndarray, "pairs 2"], n: int, m: int, at: int = 1) -> 
 
 
 def _ranks(
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Vectors,
+    y: Vectors,
     answers: np.ndarray,
     x_offset: np.ndarray | None,
     y_offset: np.ndarray | None,
@@ -157,8 +162,8 @@ def _ranks(
 
 
 def _scores_of(
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Vectors,
+    y: Vectors,
     answers: np.ndarray,
     x_offset: np.ndarray | None,
     y_offset: np.ndarray | None,

@@ -62,6 +62,7 @@ def with_candidates(context: Context, source: str, target: str, pairs: Pairs) ->
         return pairs
     lines = list(filter(None, map(str.strip, read_lines(name))))
     encode = context.target.run.data.vocabulary.encoder(target)
-    more = [x for at in range(0, len(lines), LINES) for x in encode(lines[at : at + LINES])]
-    every = Shard([*pairs.target.parts, *of_lines(more).parts])
+    some = (lines[at : at + LINES] for at in range(0, len(lines), LINES))
+    more = [part for these in some for part in of_lines(encode(these)).parts]
+    every = Shard([*pairs.target.parts, *more])
     return dataclasses.replace(pairs, name=f"{pairs.name} among {len(every):,}", target=every)

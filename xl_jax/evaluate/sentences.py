@@ -13,6 +13,7 @@ from xl_jax.analysis.procrustes import Map
 from xl_jax.analysis.procrustes import similarity as procrustes_similarity
 from xl_jax.analysis.record import Record
 from xl_jax.analysis.retrieval import Ranks, chance, retrieve
+from xl_jax.analysis.vectors import Rows
 from xl_jax.errors import InputError
 from xl_jax.evaluate import hits, items
 from xl_jax.evaluate.context import MODELS, Context
@@ -182,8 +183,8 @@ def _maps(context: Context, case: Case, weights: tuple[str, str]) -> dict[str, l
     return sentence_maps(context, case.source, case.target, case.map_pairs, weights)
 
 
-def _in_one_space(learnt: Map, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return learnt.target(x), learnt(y)
+def _in_one_space(learnt: Map, x: np.ndarray, y: np.ndarray) -> tuple[Rows, Rows]:
+    return Rows(x, learnt.target), Rows(y, learnt)
 
 
 def _both_ways(
