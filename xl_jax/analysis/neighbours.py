@@ -7,6 +7,7 @@ block, and at the end their candidates alone are scored again. One block serves 
 Equal scores: the candidate with the lower index first.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def nearest(
     x, y = one_space(x, y)
     _enough(k, len(y))
     x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y, offset)
-    told = counted(x_IxBxF, "nearest neighbours")
+    told = one_by_one(x_IxBxF, "nearest neighbours")
     groups = [_search(x_BxF, y_JxCxF, None, 0, k)[0] for x_BxF in told]
     return _rescore_all(x_IxBxF, groups, y_JxCxF, k, len(x), len(y))
 
@@ -67,7 +68,7 @@ def nearest_both(x: Vectors, y: Vectors, k: int) -> tuple[Nearest, Nearest]:
     x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y)
     columns = _nothing(y_JxCxF.shape[:2], of_y)
     groups = []
-    for i, x_BxF in enumerate(counted(x_IxBxF, "nearest neighbours")):
+    for i, x_BxF in enumerate(one_by_one(x_IxBxF, "nearest neighbours")):
         found, columns = _search(x_BxF, y_JxCxF, columns, i, of_x)
         groups.append(found)
     forward = _rescore_all(x_IxBxF, groups, y_JxCxF, of_x, len(x), len(y))
@@ -147,6 +148,11 @@ def _aligned_zeros(n: int, width: int) -> Float[np.ndarray, "n width"]:
     return flat[first : first + n * width].reshape(n, width)
 
 
+def one_by_one(x_IxBxF: Float[Array, "blocks B F"], what: str) -> Iterator[jax.Array]:
+    """The blocks, counted; iterating over the array itself would copy a hundred at a time."""
+    return counted((x_IxBxF[i] for i in range(len(x_IxBxF))), what, len(x_IxBxF))
+
+
 def product(x_BxF: jax.Array, y_CxF: jax.Array) -> jax.Array:
     """Scores [B, C]."""
     return jnp.matmul(x_BxF, y_CxF.T, precision=Precision.HIGHEST)
@@ -206,7 +212,7 @@ def _rescore_all(
 ) -> Nearest:
     found = [
         jax.device_get(_rescore(x_BxF, groups_BxK, y_JxCxF, k, m))
-        for x_BxF, groups_BxK in zip(counted(x_IxBxF, "their scores"), groups, strict=True)
+        for x_BxF, groups_BxK in zip(one_by_one(x_IxBxF, "their scores"), groups, strict=True)
     ]
     scores, index = (np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
     return Nearest(scores, index)

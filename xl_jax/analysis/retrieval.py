@@ -16,12 +16,12 @@ from xl_jax.analysis.neighbours import (
     ROUNDING,
     left_blocks,
     mean_similarity,
+    one_by_one,
     product,
     right_blocks,
 )
 from xl_jax.analysis.vectors import Rows, Vectors, one_space, unit
 from xl_jax.errors import InputError, unknown
-from xl_jax.progress import counted
 
 CRITERIA = ("cosine", "csls")
 PAIRS_AT_ONCE = 1 << 16
@@ -60,7 +60,7 @@ def retrieve(
       answers: (source, target) numbers of the right pairs; an item may have several, or none.
       criterion: "cosine", or "csls" with `k` neighbours (see `neighbours.csls`).
       centre: take each language's mean off first, which matters where the languages' states lie
-        apart by a constant; for arrays alone.
+        apart by a constant.
 
     Raises:
       InputError: an unknown criterion, different widths, values that are not finite.
@@ -72,9 +72,9 @@ def retrieve(
     return ranks_both(x, y, answers, *offsets)
 
 
-def _unit_rows(vectors: Float[np.ndarray, "n D"], centre: bool) -> Rows:
+def _unit_rows(vectors: Vectors, centre: bool) -> Rows:
     """Of length 1, their mean taken off first if they are to be centred."""
-    mean = vectors.mean(0, keepdims=True) if centre else None
+    mean = vectors[:].mean(0, keepdims=True) if centre else None
     return Rows(vectors, lambda rows: unit(rows if mean is None else rows - mean))
 
 
@@ -146,7 +146,7 @@ def _ranks(
     y_best = _in_blocks(best[1], y_JxCxF) if both else None
     counts = [np.zeros((2, items), np.int64) for _, items in sides]
     rows = []
-    for x_BxF, best_B in zip(counted(x_IxBxF, "ranks"), x_best, strict=True):
+    for x_BxF, best_B in zip(one_by_one(x_IxBxF, "ranks"), x_best, strict=True):
         in_rows, in_columns = jax.device_get(_count(x_BxF, best_B, y_JxCxF, y_best))
         rows.append(in_rows)
         if both:
