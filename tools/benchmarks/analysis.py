@@ -7,6 +7,8 @@ features: sentence means of every layer; lines of 5 to 60 pieces. transformers r
 PyTorch with the hidden states of all layers, in batches padded to their longest line: as the lines
 come, and sorted by length.
 cka: 10,000 sentences, nine layers of width 768 with nine, with intervals.
+candidates: 1,000 sentences' translations among --words sentences: these through the model of
+configs/tiny.py, then CSLS of vectors of the shape's width, both ways; seconds of cores, and memory.
 """
 
 import argparse
@@ -29,6 +31,8 @@ K = 10
 ROWS = 64  # of a batch in PyTorch
 CKA = (10_000, 768, 9)  # sentences, width, layers
 
+SOURCES = 1000  # sentences whose translations `candidates` looks for
+
 Record = dict[str, Any]
 
 
@@ -38,6 +42,7 @@ def analysis(args: argparse.Namespace, shape: Shape) -> list[Record]:
         "csls": csls,
         "features": features,
         "cka": cka,
+        "candidates": candidates,
     }
     for name in args.parts.split(","):
         if name not in parts:
@@ -108,6 +113,41 @@ def _faiss_csls(faiss: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     queries = np.concatenate([2 * x, np.ones((len(x), 1), np.float32)], 1)
     candidates = np.concatenate([y, -crowding[:, None]], 1)
     return index(candidates).search(queries, 1)[1][:, 0]
+
+
+def candidates(args: argparse.Namespace, shape: Shape) -> list[Record]:
+    """Seconds of cores of encoding and of searching, and the peak memory of this process."""
+    from tools.benchmarks.input import tiny_model
+    from xl_jax.analysis.features import Extractor
+    from xl_jax.analysis.retrieval import retrieve
+    from xl_jax.tokens.shards import Part, Shard
+
+    model, random, n = tiny_model(), np.random.default_rng(0), args.words
+    starts = np.concatenate([[0], np.cumsum(line_lengths(n, shape) + 1)])
+    tokens = random.integers(N_SPECIAL, model.vocab_size, starts[-1], dtype=np.int32)
+    view = model.view(model.init(), np.int32(0))
+    lines = Shard([Part(tokens, starts)])
+    last = (model.config.model.layers,)
+    extractor, seconds = Extractor(model.module), {}
+    start = time.process_time()
+    extractor.sentences(view, lines, last)
+    seconds["encoding"] = time.process_time() - start
+    y = random.standard_normal((n, shape.width), dtype=np.float32)
+    x = y[:SOURCES] + 2 * random.standard_normal(y[:SOURCES].shape, dtype=np.float32)
+    answers = np.stack([np.arange(len(x))] * 2, 1)
+    start = time.process_time()
+    retrieve(x, y, answers, "csls")
+    seconds["searching"] = time.process_time() - start
+    common = {"candidates": n, "sources": len(x), "width": shape.width}
+    peak = _peak_mb()
+    print(
+        f"{len(x):,} among {n:,}, vectors of {y.nbytes / 1e6:,.0f} MB: peak memory {peak:,.0f} MB"
+    )
+    for name, value in seconds.items():
+        print(f"{name}: {value:.1f} s of cores")
+    found: dict[str, float] = {f"{name}_cores_seconds": value for name, value in seconds.items()}
+    found["candidates_peak_mb"] = peak
+    return [{"metric": name, "value": value, **common} for name, value in found.items()]
 
 
 def line_lengths(n: int, shape: Shape) -> np.ndarray:

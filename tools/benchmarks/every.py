@@ -28,10 +28,11 @@ JOBS = {
     "speed_finetune.json": "finetune --rounds=3 --steps=20",
     "speed_features.json": "analysis --parts=features --rounds=2",
     "speed_cka.json": "analysis --parts=cka --rounds=1",
+    "speed_candidates.json": "analysis --parts=candidates --words=1000000 --threads=1",
     "speed_csls.json": "analysis --parts=csls --words=200000 --rounds=1",
 }
 SMALLEST = (
-    "--smallest", "--layers=1", "--width=8", "--heads=2", "--ffn=16", "--vocab=600", "--rows=32",
+    "--smallest", "--layers=3", "--width=8", "--heads=2", "--ffn=16", "--vocab=600", "--rows=32",
     "--length=16", "--rounds=1", "--steps=1", "--matmul=64", "--corpus_mb=2", "--words=100",
     "--sentences=20", "--presets=sep_emb", "--no-compile",
 )  # fmt: skip

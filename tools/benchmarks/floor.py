@@ -94,6 +94,8 @@ def _analysis(args: argparse.Namespace, shape: Shape) -> list[Work]:
         "features": Work("all sentences", float(_encoder(shape, lengths + 2).sum())),
         # products of every pair of layers, and of each layer with itself
         "cka": Work("all pairs of layers", 2.0 * n * width**2 * (layers**2 + 2 * layers)),
+        # neighbours, then ranks
+        "candidates": Work("searching", 4.0 * analysis.SOURCES * args.words * shape.width),
     }
     return [work[part] for part in args.parts.split(",")]
 
