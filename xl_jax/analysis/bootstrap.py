@@ -4,11 +4,12 @@ Items are drawn with replacement (Efron and Tibshirani 1993). Where that cannot 
 0 of n right answers, Wilson's interval (1927) stands in its place.
 """
 
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Integer, Real
 
 from xl_jax.progress import counted
 from xl_jax.rng import Purpose, generator
@@ -26,15 +27,25 @@ def resample(
 
     The draws depend on (seed, stream, n) alone: figures of the same items move together.
     """
-    random = generator(seed, Purpose.BOOTSTRAP, stream)
     if len(rows) > GROUPS:
         edges = np.linspace(0, len(rows), GROUPS, endpoint=False).astype(int)
         rows = np.add.reduceat(rows, edges, axis=0)
-    n = len(rows)
     totals = np.empty((resamples, rows.shape[1]))
-    for i in counted(range(resamples), "resamples"):
-        totals[i] = np.bincount(random.integers(n, size=n), minlength=n) @ rows
+    drawn_RxN = _draws(seed, stream, len(rows), resamples)
+    for i, drawn_N in enumerate(counted(drawn_RxN, "resamples")):
+        totals[i] = drawn_N.astype(np.float64) @ rows
     return totals
+
+
+@lru_cache(maxsize=2)
+def _draws(seed: int, stream: int, n: int, resamples: int) -> Integer[np.ndarray, "R n"]:
+    """How often each of n rows is drawn in each resample. Kept, at most 20 MB: drawing takes most
+    of the time, and a task asks for intervals of the same items layer by layer."""
+    random = generator(seed, Purpose.BOOTSTRAP, stream)
+    drawn_RxN = np.empty((resamples, n), np.uint16)
+    for row in drawn_RxN:
+        row[:] = np.bincount(random.integers(n, size=n), minlength=n)
+    return drawn_RxN
 
 
 def interval(
