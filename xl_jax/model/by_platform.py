@@ -1,5 +1,4 @@
 """The same mathematics in two forms: one that XLA compiles well for CPUs, one for GPUs and TPUs.
-(One more is in custom_vjp.py, where TPUs take the CPU's.)
 
 The form is chosen when a program is lowered, by the platform that it is lowered for, which need not
 be there (tools/compile_for.py). A program contains only its own platform's form. What the second

@@ -18,8 +18,8 @@ def linear(
 ) -> Float[Array, "N F"]:
     """x W + b, in the type of b.
 
-    On CPUs and TPUs the kernel's gradient is the product whose transposed factor is the narrower
-    one, which a CPU computes faster; the barrier keeps XLA from turning the product round again.
+    On a CPU the kernel's gradient is the product whose transposed factor is the narrower one, which
+    XLA computes faster; the barrier keeps it from turning the product round again.
     """
     product = jnp.matmul(x_NxD, kernel_DxF, preferred_element_type=bias_F.dtype)
     return product + bias_F[None]
@@ -30,11 +30,10 @@ def _linear_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[j
 
 
 def _linear_backward(saved: tuple, g: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    narrow = _linear_narrow
-    return jax.lax.platform_dependent(*saved, g, cpu=narrow, tpu=narrow, default=_linear_stored)
+    return jax.lax.platform_dependent(*saved, g, cpu=_linear_on_cpu, default=_linear_elsewhere)
 
 
-def _linear_narrow(
+def _linear_on_cpu(
     x: jax.Array, kernel: jax.Array, g: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     d_bias, g = jnp.sum(g, axis=0), g.astype(x.dtype)
@@ -44,11 +43,10 @@ def _linear_narrow(
     return g @ kernel.T, d_kernel, d_bias
 
 
-def _linear_stored(
+def _linear_elsewhere(
     x: jax.Array, kernel: jax.Array, g: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """g is stored, once and in x's type: a GPU reads it three times. On a TPU it costs memory and
-    moves more bytes (docs/compiling.md)."""
+    """g is stored, once and in x's type: a GPU reads it three times."""
     kind, g = g.dtype, jax.lax.optimization_barrier(g.astype(x.dtype))
     return g @ kernel.T, x.T @ g, jnp.sum(g, axis=0, dtype=jnp.float32).astype(kind)
 
