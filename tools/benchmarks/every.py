@@ -13,11 +13,18 @@ from xl_jax.errors import InputError
 
 PROGRAM = Path(__file__).parents[1] / "bench.py"
 
+ONE_CORE = "--rounds=5 --steps=6 --threads=1 --no-compile"  # of small shapes
+
 # file in the folder of results -> command line of tools/bench.py
 JOBS = {
     "speed_main_job.json": "main_job",
     "speed_step.json": "step --rounds=3 --steps=2",
     "speed_step_dropout.json": "step --rounds=3 --steps=2 --dropout=0.1 --no-compile",
+    "speed_step_2x64.json": f"step --layers=2 --width=64 --ffn=256 --length=32 {ONE_CORE}",
+    "speed_step_2x64_dropout.json": (
+        f"step --layers=2 --width=64 --ffn=256 --length=32 --dropout=0.1 {ONE_CORE}"
+    ),
+    "speed_step_4x128.json": f"step --layers=4 --width=128 --ffn=512 --length=24 {ONE_CORE}",
     "speed_masks.json": "masks --rounds=3 --steps=1",
     "speed_languages.json": "languages --rounds=3 --steps=1",
     "speed_seeds.json": "seeds --rounds=10",

@@ -85,7 +85,9 @@ def xl_jax_arm(shape: Shape, model: Any) -> Arm:
     return run
 
 
-def matmul_peaks(size: int, with_torch: bool) -> dict[str, Callable[[], float]]:
+def matmul_peaks(
+    size: int, with_torch: bool, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Callable[[], float]]:
     """By library, a function that measures GFLOP/s of one float32 product of `size` squared."""
     import jax
     import jax.numpy as jnp
@@ -101,9 +103,9 @@ def matmul_peaks(size: int, with_torch: bool) -> dict[str, Callable[[], float]]:
 
     def measure(call: Callable[[], Any]) -> float:
         call()
-        start = time.perf_counter()
+        start = clock()
         call()
-        return 2 * size**3 / (time.perf_counter() - start) / 1e9
+        return 2 * size**3 / (clock() - start) / 1e9
 
     return {name: (lambda call=call: measure(call)) for name, call in calls.items()}
 
@@ -143,15 +145,15 @@ def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
             print(f"left out: {name} failed: {reason}")
             records.append({"metric": "failed", "arm": name, "reason": reason})
 
+    # Of one core its own seconds, which other programs do not lengthen.
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     peaks: dict[str, list[float]] = {}
-    products = matmul_peaks(args.matmul, have_torch)
+    products = matmul_peaks(args.matmul, have_torch, clock)
 
     def measure_peaks() -> None:
         for library, gflops in products.items():
             peaks.setdefault(library, []).append(gflops())
 
-    # Of one core its own seconds, which other programs do not lengthen.
-    clock = time.process_time if args.threads == 1 else time.perf_counter
     seconds = race(arms, args.rounds, args.steps, measure_peaks, clock)
     flops = flops_per_step(model)
     print(f"{flops / 1e9:.1f} GFLOP a step of the model with gathered positions (counted for all)")
