@@ -89,9 +89,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
     parser.add_argument("--sentences", type=int, default=2000, help="of `features`")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")
-    parser.add_argument(
-        "--smallest", action="store_true", help="`main_job`, `all`: as little as can be, for a try"
-    )
+    parser.add_argument("--smallest", action="store_true", help="as little as can be, for a try")
     parser.add_argument(
         "--json",
         type=Path,

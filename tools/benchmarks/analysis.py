@@ -29,7 +29,7 @@ from xl_jax.tokens.special import N_SPECIAL
 WIDTH = 300  # of the words' vectors, as fastText's
 K = 10
 ROWS = 64  # of a batch in PyTorch
-CKA = (10_000, 768, 9)  # sentences, width, layers
+CKA, LEAST_CKA = (10_000, 768, 9), (500, 16, 2)  # sentences, width, layers; of a try
 
 SOURCES = 1000  # sentences whose translations `candidates` looks for
 
@@ -228,7 +228,7 @@ def cka(args: argparse.Namespace, shape: Shape) -> list[Record]:
     """Seconds of a call, the first (with compiling) and the others."""
     from xl_jax.analysis.cka import cka as compare
 
-    n, width, layers = CKA
+    n, width, layers = LEAST_CKA if args.smallest else CKA
     random = np.random.default_rng(0)
     x = random.standard_normal((layers, n, width), dtype=np.float32)
     y = x + random.standard_normal(x.shape, dtype=np.float32)

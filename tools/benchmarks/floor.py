@@ -87,7 +87,7 @@ def _finetune(args: argparse.Namespace, shape: Shape) -> list[Work]:
 
 
 def _analysis(args: argparse.Namespace, shape: Shape) -> list[Work]:
-    n, width, layers = analysis.CKA
+    n, width, layers = analysis.LEAST_CKA if args.smallest else analysis.CKA
     lengths = analysis.line_lengths(args.sentences, shape)
     work = {
         "csls": Work("all words", 2.0 * args.words**2 * analysis.WIDTH),
