@@ -15,7 +15,7 @@ learned positions that table1.py:tiny or frame.py has need not be trained again:
 
 Expected: no published figure. If private positions were what breaks Sep Emb with different starts,
 it would be near Default under `rope`. It is not: shared learned positions are a tie, and rotary
-ones are none (docs/studies/positions.md, two to three seeds). Dufter and
+ones are none (docs/studies/positions.md, three seeds). Dufter and
 Schuetze 2020 found that a small model without shared learned positions is hardly multilingual.
 """
 
