@@ -120,6 +120,18 @@ def test_init_shared_leaves_start_as_the_plain_model_and_private_ones_differ() -
     assert not np.allclose(kernel[0], kernel[1]) and not np.allclose(kernel[1], kernel[2])
 
 
+def test_the_program_of_the_start_does_not_grow_with_the_languages() -> None:
+    """For 32 languages it took XLA minutes, one variant after the other."""
+
+    def operations(number: int) -> int:
+        names = tuple(f"l{i}" for i in range(number))
+        mask = mask_of("all_private", names)
+        start = jax.make_jaxpr(lambda key: sharing.init(random_tree, mask, key))
+        return len(start(jax.random.key(0)).eqns)
+
+    assert operations(2) == operations(32)
+
+
 def test_private_variants_start_as_different_as_their_degree_says() -> None:
     mask, key = {"a": (0, 1), "b": (0, 1), "scale": (0, 1)}, jax.random.key(0)
 
