@@ -19,6 +19,7 @@ from tools import bench, tables
 from tools.benchmarks import (
     every,
     finetune,
+    growth,
     input,
     racing,
     record,
@@ -84,15 +85,33 @@ def test_masks(run):
 
 
 @pytest.mark.slow
-def test_languages(run, monkeypatch):
-    monkeypatch.setattr(step, "LANGUAGES", (1, 2))
-    monkeypatch.setattr(step, "PRIVATE_LAYERS", "all_private")  # compiled by test_masks
-    out, result = run("languages", "--rounds=1")
-    one = values(result, "seconds_per_step", "all_shared 1")
-    for arm in ("all_shared 2", "all_private 2"):
-        ratio = np.divide(values(result, "seconds_per_step", arm), one)
-        np.testing.assert_allclose(values(result, "over_all_shared_1", arm), ratio)
-        assert f"\n{arm} " in out
+def test_growth_of_a_step(run, monkeypatch):
+    monkeypatch.setattr(growth, "LANGUAGES", (1, 2))
+    monkeypatch.setattr(growth, "PRIVATE", ("all_private",))  # compiled by test_masks
+    out, result = run("growth", "--axes=languages")
+    found = {}
+    for x in result["records"]:
+        found.setdefault((x["metric"], x.get("series"), x.get("x")), []).append(x["value"])
+    one = found["seconds", "all_shared", 1]
+    for series in ("all_shared", "all_private"):
+        ratio = np.divide(found["seconds", series, 2], one)
+        np.testing.assert_allclose(found["over_first", series, 2], ratio)
+    slope = np.log2(np.median(found["seconds", "all_shared", 2]) / np.median(one))
+    np.testing.assert_allclose(found["slope", "all_shared", 2], slope)
+    shared, private = (found["megabytes", x, 2] for x in ("all_shared", "all_private"))
+    assert private > shared and "\nall_private 2 " in out
+    with pytest.raises(InputError, match="unknown axis 'lenght': did you mean 'length'"):
+        run("growth", "--axes=lenght")
+
+
+@pytest.mark.slow
+def test_growth_of_preparing(run, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
+    _, result = run("growth", "--axes=text", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
+    found = {(x["metric"], x["series"], x["x"]): x["value"] for x in result["records"]}
+    small, large = (found["megabytes", "1 process", mb] for mb in (1, 2))
+    assert 50 < small and large < 1.2 * small
+    assert min(found["seconds", f"{n}", mb] for n in ("1 process", "2 processes") for mb in (1, 2))
 
 
 @pytest.mark.slow
@@ -162,9 +181,6 @@ def test_prepare(run, tmp_path):
     assert len(found["two_processes_over_one"]) == 2
     assert "\nprepare over sentencepiece " in out
     assert {x["text"] for x in result["records"] if "text" in x} == {"toy"}
-    _, result = run("memory", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
-    small, large = (x["value"] for x in result["records"] if x["metric"] == "prepare_peak_mb")
-    assert 50 < small and large < 1.2 * small
 
 
 @pytest.fixture
@@ -321,7 +337,7 @@ def test_all_goes_on_where_it_was_stopped(tmp_path, at_commit, capsys):
 def test_all_writes_what_the_documents_show_of_speed():
     pages = (tables.ROOT / "docs").rglob("*.md")
     shown = {x[1] for page in pages for x in tables.BLOCK.findall(page.read_text())}
-    speed = {Path(x).name for x in shown if "/speed_" in x or x.endswith("memory_prepare.json")}
+    speed = {Path(x).name for x in shown if "/speed_" in x or "/growth_" in x}
     assert speed <= every.JOBS.keys()
     for line in every.JOBS.values():
         bench.parse([*line.split(), *every.SMALLEST])

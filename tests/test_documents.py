@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tools import draw_masks, draw_slope, tables
+from tools import draw_growth, draw_masks, draw_slope, tables
 from tools.benchmarks import record
 from xl_jax.analysis.record import Record
 from xl_jax.config import Config
@@ -297,6 +297,11 @@ def test_the_picture_of_masks_is_up_to_date():
 def test_the_slope_is_up_to_date():
     """Made by `python tools/draw_slope.py`."""
     assert draw_slope.PICTURE.read_text(encoding="utf-8") == draw_slope.draw()
+
+
+def test_the_picture_of_growth_is_up_to_date():
+    """Made by `python tools/draw_growth.py`."""
+    assert draw_growth.PICTURE.read_text(encoding="utf-8") == draw_growth.draw()
 
 
 def test_readme_is_short():

@@ -3,15 +3,14 @@ feeds it.
 
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
-    python tools/bench.py languages               time of a step by number of languages, over one
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
-    python tools/bench.py memory                  peak memory of preparing, by size of the text
     python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
     python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
     python tools/bench.py main_job                where the seconds of `python train.py` go
     python tools/bench.py seeds                   runs that differ in their seed, in one program
+    python tools/bench.py growth                  how time and memory grow, a table an axis
     python tools/bench.py all --json              every record of results/, and the tables from them
     python tools/bench.py step --rows 8 --no-compile --json results/step.json
 
@@ -38,12 +37,13 @@ from tools.benchmarks.compiling import compiling
 from tools.benchmarks.every import every
 from tools.benchmarks.finetune import finetune
 from tools.benchmarks.floor import floors
+from tools.benchmarks.growth import AXES, growth
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.main_job import main_job
 from tools.benchmarks.pod import pod
-from tools.benchmarks.prepare import memory, prepare_text
+from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.seeds import seeds
-from tools.benchmarks.step import languages, masks, step
+from tools.benchmarks.step import masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax import cli
 from xl_jax.errors import InputError, unknown
@@ -51,16 +51,15 @@ from xl_jax.errors import InputError, unknown
 COMMANDS = {
     "step": step,
     "masks": masks,
-    "languages": languages,
     "compile": compiling,
     "input": input_pipeline,
     "pod": pod,
     "prepare": prepare_text,
-    "memory": memory,
     "finetune": finetune,
     "analysis": analysis,
     "main_job": main_job,
     "seeds": seeds,
+    "growth": growth,
 }
 ALL = "all"
 
@@ -78,12 +77,11 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
         parser.add_argument(f"--{field.name}", type=kind, default=field.default)
     for name, default in (("rounds", 5), ("steps", 5), ("threads", 2), ("matmul", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument(
-        "--corpus_mb", type=int, default=1000, help="the larger text of `input`, `prepare`"
-    )
+    parser.add_argument("--corpus_mb", type=int, default=1000, help="the largest text")
     parser.add_argument(
         "--text", help="files whose lines `prepare` takes, NAME=GLOB;... (default: docstrings)"
     )
+    parser.add_argument("--axes", default=",".join(AXES), help="of `growth`: %(default)s")
     parser.add_argument("--parts", default="csls,features,cka", help="of `analysis`")
     parser.add_argument("--words", type=int, default=50_000, help="of each language, in `csls`")
     parser.add_argument("--sentences", type=int, default=2000, help="of `features`")

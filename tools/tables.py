@@ -46,6 +46,7 @@ LABELS = {
     "csls_xl_jax_over_arm": "xl_jax / arm",
     "csls_seconds": "seconds",
     "cka_seconds": "seconds",
+    "wall_seconds": "seconds by the clock",
     "cores_seconds": "seconds of cores",
     "cores_seconds_per_step": "a run's step, seconds of cores",
     "one_core_over_arm": "one core / arm",
@@ -67,7 +68,8 @@ LABELS = {
     "prepare_mb_per_core_second": "prepared, MB/s",
     "prepare_over_sentencepiece": "prepared / SentencePiece",
     "two_processes_over_one": "two processes / one",
-    "prepare_peak_mb": "peak memory, MB",
+    "megabytes": "MB",
+    "floor_seconds": "floor, s",
     # tables of reports: configs/table1.py
     "sep_emb_equal": "Sep Emb, equal starts",
     "sep_l1_equal": "Sep L1, equal starts",

@@ -26,17 +26,21 @@ JOBS = {
     ),
     "speed_step_4x128.json": f"step --layers=4 --width=128 --ffn=512 --length=24 {ONE_CORE}",
     "speed_masks.json": "masks --rounds=3 --steps=1",
-    "speed_languages.json": "languages --rounds=3 --steps=1",
-    "speed_seeds.json": "seeds --rounds=10",
+    "speed_seeds.json": "seeds --rounds=6",
     "speed_compile.json": "compile --rounds=1 --presets=all_shared,sep_l1_3,all_private",
     "speed_input.json": "input --rounds=3 --steps=3 --corpus_mb=1000",
     "speed_prepare.json": "prepare --rounds=2 --corpus_mb=1000",
-    "memory_prepare.json": "memory --corpus_mb=1000",
     "speed_finetune.json": "finetune --rounds=3 --steps=20",
     "speed_features.json": "analysis --parts=features --rounds=2",
     "speed_cka.json": "analysis --parts=cka --rounds=1",
-    "speed_candidates.json": "analysis --parts=candidates --words=1000000 --threads=1",
-    "speed_csls.json": "analysis --parts=csls --words=200000 --rounds=1",
+    "speed_csls.json": "analysis --parts=csls --words=100000 --rounds=1",
+    "growth_step.json": (
+        "growth --axes=languages,length,vocabulary,layers --rounds=3 --steps=1"
+        " --layers=4 --width=128 --ffn=512 --rows=64"
+    ),
+    "growth_text.json": "growth --axes=text --corpus_mb=300",
+    "growth_candidates.json": "growth --axes=candidates",
+    "growth_runs.json": "growth --axes=runs",
 }
 SMALLEST = (
     "--smallest", "--layers=3", "--width=8", "--heads=2", "--ffn=16", "--vocab=600", "--rows=32",
@@ -61,7 +65,7 @@ def every(
 
     Args:
       folder: of the records.
-      text: given to `prepare` and `memory`.
+      text: given to `prepare` and to `growth` of the text.
       smallest: shapes as small as can be, to try the commands.
 
     Raises:
@@ -72,7 +76,7 @@ def every(
     start, failed = time.monotonic(), []
     for number, (name, line) in enumerate(JOBS.items(), 1):
         words = [*shlex.split(line), *(SMALLEST if smallest else ())]
-        if text and words[0] in ("prepare", "memory"):
+        if text and (words[0] == "prepare" or name == "growth_text.json"):
             words.append(f"--text={text}")
         command = [*words, f"--json={waiting / name}"]
         minutes = (time.monotonic() - start) / 60

@@ -31,7 +31,7 @@ def floors(args: argparse.Namespace, shape: Shape) -> list[Record]:
     starting have none."""
     records: list[Record] = []
     for work in _WORK[args.command](args, shape) if args.command in _WORK else ():
-        rate = _flops_per_second(args.matmul) if work.kind == "FLOP" else _bytes_per_second()
+        rate = flops_per_second(args.matmul) if work.kind == "FLOP" else bytes_per_second()
         seconds = work.amount / rate
         print(
             f"floor of {work.unit}: {seconds:.3g} s ({work.amount:.3g} {work.kind} at {rate:.3g}/s)"
@@ -41,13 +41,14 @@ def floors(args: argparse.Namespace, shape: Shape) -> list[Record]:
     return records
 
 
-def _flops_per_second(size: int) -> float:
+def flops_per_second(size: int) -> float:
+    """Of a float32 product of `size` squared in JAX."""
     measure = matmul_peaks(size, with_torch=False)["jax"]
     return 1e9 * max(measure() for _ in range(TRIES))
 
 
-def _bytes_per_second() -> float:
-    """Read and written."""
+def bytes_per_second() -> float:
+    """Of a copy in memory, read and written."""
     there, here = np.ones(COPIED, np.uint8), np.zeros(COPIED, np.uint8)
 
     def seconds() -> float:
@@ -109,7 +110,6 @@ def _encoder(shape: Shape, lengths: np.ndarray) -> np.ndarray:
 _WORK: dict[str, Callable[[argparse.Namespace, Shape], list[Work]]] = {
     "step": _step,
     "masks": _step,
-    "languages": _step,
     "main_job": _main_job,
     "input": _input,
     "prepare": _prepare,

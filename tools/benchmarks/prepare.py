@@ -1,11 +1,7 @@
-"""Preparing text: against SentencePiece's own encoding of it, over two processes, and the memory it
-takes by size of the text."""
+"""Preparing text: against SentencePiece's own encoding of it, and over two processes."""
 
 import argparse
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,18 +22,6 @@ from xl_jax.text.documents import all_documents
 
 LINES_AT_ONCE = 1000  # of the bare loop
 FILE_MB = 100
-PEAK = """
-import re, sys
-from pathlib import Path
-from tools.benchmarks.prepare import config
-from xl_jax.prepare.workers import Processes
-from xl_jax.prepare.pipeline import prepare
-
-with Processes(1) as run:
-    prepare(config(sys.argv[1], int(sys.argv[3])), Path(sys.argv[2]), lambda _: None, run)
-# Not getrusage's peak, which begins with the memory of the process that started this one.
-print(int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1.024e-3)
-"""
 
 
 def config(folder: str, pieces: int) -> Config:
@@ -50,14 +34,14 @@ def config(folder: str, pieces: int) -> Config:
 def prepare_text(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """MB/s of preparing over those of SentencePiece and over two processes, of every text."""
     records = []
-    for name, spec in _specs(args.text).items():
-        lines = _lines(spec)
+    for name, spec in specs(args.text).items():
+        lines = lines_of(spec)
         print(f"\ntext: {name}; {len(lines):,} lines, repeated in random orders")
         records += [{"text": name, **x} for x in speed(args, lines, shape.vocab)]
     return records
 
 
-def _specs(text: str | None) -> dict[str, str]:
+def specs(text: str | None) -> dict[str, str]:
     """name -> corpus, of --text: NAME=GLOB;... or GLOB;..."""
     if text is None:
         return {"docstrings": "docstrings:"}
@@ -65,7 +49,7 @@ def _specs(text: str | None) -> dict[str, str]:
     return {name or glob: f"files:{glob}" for name, _, glob in parts}
 
 
-def _lines(spec: str) -> list[str]:
+def lines_of(spec: str) -> list[str]:
     source = open_corpora({"x": spec})["x"].source
     return [line for document in all_documents(source) for line in document]
 
@@ -130,23 +114,6 @@ def speed(args: argparse.Namespace, lines: list[str], pieces: int) -> list[dict[
     print(f"\n{megabytes:.0f} MB, a vocabulary of {pieces:,} pieces")
     for metric, values in found.items():
         print(f"{metric.replace('_', ' '):<34}{spread(values.tolist(), 2)}")
-    return records
-
-
-def memory(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
-    """Peak resident memory of a process that prepares a small and a large text, whole, the lines of
-    the first text again and again; a record each."""
-    lines, pieces = _lines(next(iter(_specs(args.text).values()))), shape.vocab
-    records: list[dict[str, Any]] = []
-    print(f"\n{'text, MB':>8}{'peak memory, MB':>17}")
-    for megabytes in (max(1, args.corpus_mb // 100), args.corpus_mb):
-        with tempfile.TemporaryDirectory() as place:
-            write(Path(place) / "text", lines, megabytes)
-            command = [sys.executable, "-c", PEAK, f"{place}/text", f"{place}/data", str(pieces)]
-            found = subprocess.run(command, capture_output=True, text=True, check=True)
-        peak = json.loads(found.stdout)
-        records.append({"metric": "prepare_peak_mb", "mb": megabytes, "value": peak})
-        print(f"{megabytes:>8,}{peak:>17.0f}")
     return records
 
 

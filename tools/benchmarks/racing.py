@@ -1,7 +1,7 @@
 """Programs that take turns, so that a machine that drifts drifts for all."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -10,7 +10,7 @@ from tools.benchmarks.torch_step import Arm
 
 
 def race(
-    arms: dict[str, Arm],
+    arms: Mapping[str, Arm],
     rounds: int,
     steps: int,
     between: Callable[[], None] = lambda: None,

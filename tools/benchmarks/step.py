@@ -26,9 +26,6 @@ from tools.benchmarks.torch_step import (
 from xl_jax.errors import InputError
 from xl_jax.tokens.special import N_SPECIAL
 
-PRIVATE_LAYERS = "sep_l1_3"  # the mask of `languages` beside all_shared
-LANGUAGES = (1, 8, 16)  # numbers of languages; as many slots as the last
-
 
 def shared_model(
     shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared", slots: int = 0
@@ -66,23 +63,38 @@ def shared_model(
     return SharedModel.abstract(config, shape.vocab)
 
 
-def xl_jax_arm(shape: Shape, model: Any) -> Arm:
-    """Our real step, all steps of a round in one call of the device, the state donated."""
-    from xl_jax.batches.sampler import Step
-    from xl_jax.training.step import init_state, make_step
+class OurArm:
+    """Our real step, all steps of a round in one call of the device, the state donated. The first
+    call compiles; all calls are of as many steps."""
 
-    slots = model.config.batch.slots
-    tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
-    language = np.arange(slots, dtype=np.int32).reshape(1, 1, slots) % len(model.config.languages)
-    step, state = make_step(model, steps=1), init_state(model)
+    def __init__(self, shape: Shape, model: Any):
+        from xl_jax.training.step import init_state, make_step
 
-    def run(steps: int) -> float:
-        nonlocal state
-        batch = Step(np.repeat(tokens, steps, 0), np.repeat(language, steps, 0))
-        state, metrics = step(state, batch)
+        slots = model.config.batch.slots
+        self.tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
+        languages = np.arange(slots, dtype=np.int32) % len(model.config.languages)
+        self.language = languages.reshape(1, 1, slots)
+        self.step: Any = make_step(model, steps=1)
+        self.state = init_state(model)
+        self.compiled: Any = None
+
+    def __call__(self, steps: int) -> float:
+        from xl_jax.batches.sampler import Step
+
+        batch = Step(np.repeat(self.tokens, steps, 0), np.repeat(self.language, steps, 0))
+        if self.compiled is None:
+            self.compiled = self.step.lower(self.state, batch).compile()
+        self.state, metrics = self.compiled(self.state, batch)
         return float(metrics["loss_sum"].sum() / metrics["predicted"].sum())
 
-    return run
+    @property
+    def megabytes(self) -> float:
+        """What the compiled program needs: state, batch, temporary values, itself."""
+        from xl_jax.training.compiled_step import memory
+
+        needs = memory(self.compiled)
+        assert needs is not None
+        return needs.total / 1e6
 
 
 def matmul_peaks(
@@ -115,7 +127,7 @@ def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     from xl_jax.training.step import flops_per_step
 
     model = shared_model(shape, ("en",))
-    makers: dict[str, Callable[[], Arm]] = {"xl_jax": lambda: xl_jax_arm(shape, model)}
+    makers: dict[str, Callable[[], Arm]] = {"xl_jax": lambda: OurArm(shape, model)}
     if have_torch := importlib.util.find_spec("torch") is not None:
         import torch
 
@@ -190,21 +202,6 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     return _compare(args, shape, models)
 
 
-def languages(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
-    """Time of a step of equally many slots by number of languages, over one language, everything
-    shared and lower layers private; records of every round."""
-    models = {}
-    for preset, numbers in (("all_shared", LANGUAGES), (PRIVATE_LAYERS, LANGUAGES[1:])):
-        for n in numbers:
-            names = tuple(f"l{i}" for i in range(n))
-            models[f"{preset} {n}"] = shared_model(shape, names, preset, slots=LANGUAGES[-1])
-    records = _compare(args, shape, models)
-    for found in records:
-        found["sharing"], number = found["arm"].split(" ")
-        found["languages"] = int(number)
-    return records
-
-
 def _compare(
     args: argparse.Namespace, shape: Shape, models: dict[str, Any]
 ) -> list[dict[str, Any]]:
@@ -212,7 +209,7 @@ def _compare(
     base = next(iter(models))
     over = f"over_{base.replace(' ', '_')}"
     _ = [model.mask for model in models.values()]  # a preset that does not fit: before any work
-    arms = {name: xl_jax_arm(shape, model) for name, model in models.items()}
+    arms = {name: OurArm(shape, model) for name, model in models.items()}
     records = [
         {"metric": "warm_up_seconds", "arm": name, "value": warm_up(arm, args.steps)}
         for name, arm in arms.items()
