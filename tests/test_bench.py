@@ -86,32 +86,46 @@ def test_masks(run):
 
 @pytest.mark.slow
 def test_growth_of_a_step(run, monkeypatch):
-    monkeypatch.setattr(growth, "LANGUAGES", (1, 2))
     monkeypatch.setattr(growth, "PRIVATE", ("all_private",))  # compiled by test_masks
-    out, result = run("growth", "--axes=languages")
+    out, result = run("growth", "--axes=languages", "--points=1,2")
     found = {}
     for x in result["records"]:
-        found.setdefault((x["metric"], x.get("series"), x.get("x")), []).append(x["value"])
+        found.setdefault((x["metric"], x["series"], x["x"]), []).append(x["value"])
     one = found["seconds", "all_shared", 1]
     for series in ("all_shared", "all_private"):
         ratio = np.divide(found["seconds", series, 2], one)
         np.testing.assert_allclose(found["over_first", series, 2], ratio)
     slope = np.log2(np.median(found["seconds", "all_shared", 2]) / np.median(one))
-    np.testing.assert_allclose(found["slope", "all_shared", 2], slope)
+    np.testing.assert_allclose(found["slope", "all_shared", 2], [slope])
     shared, private = (found["megabytes", x, 2] for x in ("all_shared", "all_private"))
     assert private > shared and "\nall_private 2 " in out
-    with pytest.raises(InputError, match="unknown axis 'lenght': did you mean 'length'"):
-        run("growth", "--axes=lenght")
 
 
 @pytest.mark.slow
 def test_growth_of_preparing(run, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(random_lines(2000, 0)))
-    _, result = run("growth", "--axes=text", "--corpus_mb=2", f"--text={tmp_path}/*.txt")
+    _, result = run("growth", "--axes=text", "--points=1,2", f"--text={tmp_path}/*.txt")
     found = {(x["metric"], x["series"], x["x"]): x["value"] for x in result["records"]}
     small, large = (found["megabytes", "1 process", mb] for mb in (1, 2))
     assert 50 < small and large < 1.2 * small
-    assert min(found["seconds", f"{n}", mb] for n in ("1 process", "2 processes") for mb in (1, 2))
+    for series in ("1 process", "2 processes"):
+        slope = np.log2(found["seconds", series, 2] / found["seconds", series, 1])
+        np.testing.assert_allclose(found["slope", series, 2], slope)
+        floors = [found["floor_seconds", series, mb] for mb in (1, 2)]
+        np.testing.assert_allclose(floors[1], 2 * floors[0])
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--axes=lenght"], "unknown axis 'lenght': did you mean 'length'"),
+        (["--axes=length,text", "--points=1,2"], "--points=1,2 needs one axis, not --axes=length,"),
+        (["--axes=text", "--points=1,x"], "--points=1,x are not positive numbers: N,N,..."),
+    ],
+)
+def test_axes_and_points_are_checked(run, flags, message):
+    with pytest.raises(InputError, match=message):
+        run("growth", *flags)
 
 
 @pytest.mark.slow

@@ -118,6 +118,9 @@ def test_init_shared_leaves_start_as_the_plain_model_and_private_ones_differ() -
     kernel = params["layer_1"]["kernel"]
     np.testing.assert_array_equal(kernel[0], plain["layer_1"]["kernel"])
     assert not np.allclose(kernel[0], kernel[1]) and not np.allclose(kernel[1], kernel[2])
+    for v in (1, 2):
+        own = random_tree(jax.random.fold_in(key, v))
+        np.testing.assert_array_equal(kernel[v], own["layer_1"]["kernel"])
 
 
 def test_the_program_of_the_start_does_not_grow_with_the_languages() -> None:

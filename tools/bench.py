@@ -7,7 +7,7 @@ feeds it.
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
     python tools/bench.py finetune --steps 20     sentences/s of fine-tuning and of PyTorch's
-    python tools/bench.py analysis                CSLS, features, CKA (--parts=csls --words=200000)
+    python tools/bench.py analysis                CSLS, features, CKA; --parts=candidates
     python tools/bench.py main_job                where the seconds of `python train.py` go
     python tools/bench.py seeds                   runs that differ in their seed, in one program
     python tools/bench.py growth                  how time and memory grow, a table an axis
@@ -77,13 +77,23 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Shape]:
         parser.add_argument(f"--{field.name}", type=kind, default=field.default)
     for name, default in (("rounds", 5), ("steps", 5), ("threads", 2), ("matmul", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--corpus_mb", type=int, default=1000, help="the largest text")
     parser.add_argument(
-        "--text", help="files whose lines `prepare` takes, NAME=GLOB;... (default: docstrings)"
+        "--corpus_mb", type=int, default=1000, help="the larger text of `input`, `prepare`"
+    )
+    parser.add_argument(
+        "--text", help="of `prepare`, `growth`: files of lines, NAME=GLOB;... (default: docstrings)"
     )
     parser.add_argument("--axes", default=",".join(AXES), help="of `growth`: %(default)s")
-    parser.add_argument("--parts", default="csls,features,cka", help="of `analysis`")
-    parser.add_argument("--words", type=int, default=50_000, help="of each language, in `csls`")
+    parser.add_argument("--points", help="of the one axis of `growth`: N,N,...")
+    parser.add_argument(
+        "--parts", default="csls,features,cka", help="of `analysis`: these, candidates"
+    )
+    parser.add_argument(
+        "--words",
+        type=int,
+        default=50_000,
+        help="of each language, in `csls`; in `candidates` sentences",
+    )
     parser.add_argument("--sentences", type=int, default=2000, help="of `features`")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--presets", default="all_shared,sep_emb,sep_l1_3,sep_l1_6,all_private")

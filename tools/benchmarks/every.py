@@ -38,7 +38,11 @@ JOBS = {
         "growth --axes=languages,length,vocabulary,layers --rounds=3 --steps=1"
         " --layers=4 --width=128 --ffn=512 --rows=64"
     ),
-    "growth_text.json": "growth --axes=text --corpus_mb=300",
+    "speed_languages.json": (
+        "growth --axes=languages --points=1,16 --rounds=12 --steps=1"
+        " --layers=4 --width=128 --ffn=512 --rows=64"
+    ),
+    "growth_text.json": "growth --axes=text",
     "growth_candidates.json": "growth --axes=candidates",
     "growth_runs.json": "growth --axes=runs",
 }

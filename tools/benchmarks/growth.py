@@ -20,72 +20,79 @@ from tools.benchmarks.torch_step import Shape
 from xl_jax.errors import InputError, unknown
 
 Record = dict[str, Any]
-LANGUAGES = (1, 2, 4, 8, 16, 32)
+Measure = Callable[[argparse.Namespace, Shape, Sequence[int]], list[Record]]
 PRIVATE = ("sep_l1_3", "all_private")  # masks beside all_shared
-LENGTHS = (32, 64, 128, 256, 512, 1024)
-VOCABULARIES = (1000, 8000, 64_000, 250_000)
-LAYERS = (1, 2, 4, 8, 16)
 
 
 def growth(args: argparse.Namespace, shape: Shape) -> list[Record]:
-    """Records of the axes asked for; of --smallest the first two points of each.
+    """Records of the axes asked for, each at its own points or at those of --points; of --smallest
+    the first two.
 
     Raises:
-      InputError: an unknown axis.
+      InputError: an unknown axis, points of several axes, or points that are no numbers.
     """
     axes = args.axes.split(",")
     for axis in axes:
         if axis not in AXES:
             raise unknown("axis", axis, AXES)
-    return [x for axis in axes for x in AXES[axis](args, shape)]
+    given = _numbers(args.points) if args.points else None
+    if given and len(axes) > 1:
+        raise InputError(f"--points={args.points} needs one axis, not --axes={args.axes}")
+    records = []
+    for axis in axes:
+        points, measure = AXES[axis]
+        points = given or points
+        records += told(measure(args, shape, points[:2] if args.smallest else points))
+    return records
 
 
-def languages(args: argparse.Namespace, shape: Shape) -> list[Record]:
+def _numbers(given: str) -> list[int]:
+    if not all(x.isdecimal() and int(x) for x in given.split(",")):
+        raise InputError(f"--points={given} are not positive numbers: N,N,...")
+    return [int(x) for x in given.split(",")]
+
+
+def languages(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
     """A step of as many rows, by the number of languages they are of, and by mask."""
-    numbers = _points(args, LANGUAGES)
     models = {}
     for mask in ("all_shared", *PRIVATE):
-        for n in numbers if mask == "all_shared" else numbers[1:]:
+        for n in points if mask == "all_shared" else points[1:]:
             names = tuple(f"l{i}" for i in range(n))
-            models[mask, n] = shape, shared_model(shape, names, mask, slots=numbers[-1])
+            models[mask, n] = shape, shared_model(shape, names, mask, slots=points[-1])
     return _steps(args, "languages", models)
 
 
-def length(args: argparse.Namespace, shape: Shape) -> list[Record]:
+def length(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
     """A step of as many tokens, in fewer and longer rows.
 
     Raises:
       InputError: tokens that the longest row does not divide.
     """
-    models, lengths = {}, _points(args, LENGTHS)
-    if shape.tokens % lengths[-1]:
-        raise InputError(f"{shape.tokens:,} tokens are not rows of {lengths[-1]:,}")
-    for n in lengths:
+    models = {}
+    if shape.tokens % points[-1]:
+        raise InputError(f"{shape.tokens:,} tokens are not rows of {points[-1]:,}")
+    for n in points:
         longer = dataclasses.replace(shape, rows=shape.tokens // n, length=n)
         models["", n] = longer, shared_model(longer, ("en",))
     return _steps(args, "length", models)
 
 
-def vocabulary(args: argparse.Namespace, shape: Shape) -> list[Record]:
-    return _by_field(args, shape, "vocabulary", "vocab", VOCABULARIES)
+def vocabulary(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
+    return _by_field(args, shape, points, "vocabulary", "vocab")
 
 
-def layers(args: argparse.Namespace, shape: Shape) -> list[Record]:
-    return _by_field(args, shape, "layers", "layers", LAYERS)
+def layers(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
+    return _by_field(args, shape, points, "layers", "layers")
 
 
 def _by_field(
-    args: argparse.Namespace, shape: Shape, axis: str, field: str, points: Sequence[int]
+    args: argparse.Namespace, shape: Shape, points: Sequence[int], axis: str, field: str
 ) -> list[Record]:
     models = {}
-    for n in _points(args, points):
+    for n in points:
         grown = dataclasses.replace(shape, **{field: n})
         models["", n] = grown, shared_model(grown, ("en",))
     return _steps(args, axis, models)
-
-
-def _points(args: argparse.Namespace, points: Sequence[int]) -> Sequence[int]:
-    return points[:2] if args.smallest else points
 
 
 def _steps(
@@ -111,7 +118,7 @@ def _steps(
         for r, (value, base) in enumerate(zip(seconds[series, n], first, strict=True)):
             records.append({**about, "metric": "seconds", "round": r, "value": value})
             records.append({**about, "metric": "over_first", "round": r, "value": value / base})
-    return told(records)
+    return records
 
 
 def told(records: list[Record]) -> list[Record]:
@@ -144,18 +151,12 @@ def told(records: list[Record]) -> list[Record]:
     return records + slopes
 
 
-def _processes(
-    points: Callable[[argparse.Namespace, Shape], list[Record]],
-) -> Callable[[argparse.Namespace, Shape], list[Record]]:
-    return lambda args, shape: told(points(args, shape))
-
-
-AXES: dict[str, Callable[[argparse.Namespace, Shape], list[Record]]] = {
-    "languages": languages,
-    "length": length,
-    "vocabulary": vocabulary,
-    "layers": layers,
-    "text": _processes(growth_processes.text),
-    "candidates": _processes(growth_processes.candidates),
-    "runs": _processes(growth_processes.study),
+AXES: dict[str, tuple[Sequence[int], Measure]] = {
+    "languages": ((1, 2, 4, 8, 16, 32), languages),
+    "length": ((32, 64, 128, 256, 512, 1024), length),
+    "vocabulary": ((1000, 8000, 64_000, 250_000), vocabulary),
+    "layers": ((1, 2, 4, 8, 16), layers),
+    "text": ((1, 10, 100, 1000), growth_processes.text),
+    "candidates": ((1_000, 10_000, 100_000, 1_000_000), growth_processes.candidates),
+    "runs": ((1, 2, 4, 8), growth_processes.study),
 }

@@ -17,8 +17,6 @@ from tools.benchmarks.torch_step import Shape
 
 Record = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
-CANDIDATES = (1_000, 10_000, 100_000, 1_000_000)
-RUNS = (1, 2, 4, 8)
 STEPS = 1000  # of a run of the study
 
 _MEASURED = """
@@ -34,8 +32,6 @@ def tell(start, cores):
 start, cores = time.perf_counter(), sum(os.times()[:4])
 """
 _PREPARE = """
-from tools.benchmarks import record
-from tools.benchmarks.floor import bytes_per_second
 from tools.benchmarks.prepare import config
 from xl_jax.prepare.pipeline import prepare
 from xl_jax.prepare.workers import Processes
@@ -62,32 +58,29 @@ tell(start, cores)
 """
 
 
-def text(args: argparse.Namespace, shape: Shape) -> list[Record]:
+def text(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
     """Preparing so many MB whole, vocabulary and report included, by one process and by two; the
     memory is that of the one. The lines of the first text again and again."""
     lines = lines_of(next(iter(specs(args.text).values())))
-    rate = bytes_per_second()
-    sizes = [10**i for i in range(6) if 10**i < args.corpus_mb] + [args.corpus_mb]
-    records = []
-    for megabytes in sizes[:2] if args.smallest else sizes:
+    rate, records = bytes_per_second(), []
+    for megabytes in points:
         with tempfile.TemporaryDirectory() as place:
             write(Path(place) / "text", lines, megabytes)
-            for processes in (1, 2):
+            for processes, series in ((1, "1 process"), (2, "2 processes")):
                 arguments = [f"{place}/text", f"{place}/data{processes}", str(shape.vocab)]
                 found = _measure(_PREPARE, [*arguments, str(processes)])
                 found["floor_seconds"] = 2e6 * megabytes / rate  # read and written once
                 if processes > 1:
                     del found["megabytes"]
-                series = f"{processes} process{'es' * (processes > 1)}"
                 records += _records("text", series, megabytes, found)
     return sorted(records, key=lambda x: x["series"])
 
 
-def candidates(args: argparse.Namespace, shape: Shape) -> list[Record]:
+def candidates(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
     """Retrieval among so many sentences, as `analysis` measures it: of one core, and the floor that
     of searching alone."""
     records = []
-    for number in CANDIDATES[:2] if args.smallest else CANDIDATES:
+    for number in points:
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / "candidates.json"
             sizes = [f"--words={number}", f"--width={shape.width}", f"--matmul={args.matmul}"]
@@ -102,11 +95,11 @@ def candidates(args: argparse.Namespace, shape: Shape) -> list[Record]:
     return records
 
 
-def study(args: argparse.Namespace, shape: Shape) -> list[Record]:
+def study(args: argparse.Namespace, shape: Shape, points: Sequence[int]) -> list[Record]:
     """A study of so many runs of configs/tiny.py, 1,000 steps each, two at a time, from nothing:
     text, training and measuring. The memory is not told: the runs are processes of their own."""
     records = []
-    for number in RUNS[:2] if args.smallest else RUNS:
+    for number in points:
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / "growth.py"
             steps = 20 if args.smallest else STEPS

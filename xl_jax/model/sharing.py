@@ -133,16 +133,17 @@ def init(
         degrees = jax.tree.map(lambda _: 1.0, template)
     number = jax.tree.map(lambda _, variants: max(variants) + 1, template, mask)
     drawn = jax.tree.map(lambda n, degree: n if degree else 1, number, degrees)
-    # All variants as one operation a leaf: one after the other, XLA takes minutes for 32 languages.
-    # Of the tree for each number under jit only the leaves with that number are computed.
-    one = jax.vmap(lambda v: init_fn(jax.random.fold_in(key, v)))
-    draws = {n: one(jnp.arange(n)) for n in sorted(set(jax.tree.leaves(drawn)))}
+    numbers = sorted(set(jax.tree.leaves(drawn)))
+    # One operation a leaf for all its variants: one for each took XLA minutes for 32 languages.
+    # A tree of each number of variants; jit leaves out the leaves that are not taken from it.
+    of_variant = jax.vmap(lambda v: init_fn(jax.random.fold_in(key, v)))
+    draws = [of_variant(jnp.arange(n)) for n in numbers]
 
-    def stack(n: int, m: int, degree: float, *leaves: jax.Array) -> jax.Array:
-        own = leaves[list(draws).index(m)]
+    def stack(n: int, n_drawn: int, degree: float, *leaves: jax.Array) -> jax.Array:
+        own = leaves[numbers.index(n_drawn)]
         return _between(jnp.broadcast_to(own[:1], (n, *own.shape[1:])), own, degree)
 
-    return jax.tree.map(stack, number, drawn, degrees, *draws.values())
+    return jax.tree.map(stack, number, drawn, degrees, *draws)
 
 
 def _between(first: jax.Array, own: jax.Array, degree: float) -> jax.Array:
