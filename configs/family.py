@@ -13,7 +13,7 @@ Rows: 4, 8, 16 languages in one model of the same width, with as many steps for 
 main job has (the curse of multilinguality of Conneau et al. 2020, XLM-R, is what languages lose by
 others at fixed width); and four languages by mask: a tree (embeddings a language's own, layer 1 a
 family's, the rest shared), a model a family, nothing shared. `real` has the masks, with English and
-French as one family, Russian and Chinese by themselves; not run yet.
+French as one family, Russian and Chinese by themselves, and transfers English's tags.
 
 Expected: no published figure; ours, one seed: docs/studies/family.md. Cost: 2,000 steps of the main
 job a language; 20 to 30 minutes of a core a run of `real`.
@@ -64,6 +64,7 @@ def get_study(argument: str = "twins") -> Study:
     size, _, treebank = argument.partition(",")
     if size == "real":
         pairs = "pud_parallel/pud.{source}", "pud_parallel/pud.{target}"
+        ud = f"files:{PACK}/ud"
         return Study(
             title="English and French, Russian, Chinese",
             config=f"configs/bilingual_cpu.py:{','.join(languages(REAL))}",
@@ -74,7 +75,14 @@ def get_study(argument: str = "twins") -> Study:
                     "--task=retrieval,cka",
                     "--source=all",
                     f"--data.pairs={','.join(f'{PACK}/{x}' for x in pairs)}",
-                ]
+                ],
+                "tags": [
+                    "--task=linear_probe",
+                    "--tune=configs/finetune_small.py",
+                    f"--data.train={ud}/en_ewt-ud-train.conllu#take=3000",
+                    f"--data.dev={ud}/en_ewt-ud-dev.conllu",
+                    f"--data.test={ud}/{{language}}_pud-ud-test.conllu",
+                ],
             },
             reference="shared",
         )
