@@ -48,6 +48,7 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
                 init_position=0.05,
                 init_body=0.08,
                 softmax="all",
+                last_layer="predicted",
             ),
             masking=Masking(rate=0.3, pool="own"),
             batch=Batch(slots=2, rows=48, draw="systematic"),

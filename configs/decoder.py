@@ -18,6 +18,6 @@ from xl_jax.config import Masking
 
 def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
     config = tiny(sharing)
-    config.model.causal = True
+    config.model.update(causal=True, last_layer="all")  # all positions predict
     config.masking.update(dataclasses.asdict(Masking()))
     return config

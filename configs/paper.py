@@ -39,6 +39,7 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
                 dropout=0.1,
                 attention_dropout=0.1,
                 dtype="bfloat16",
+                last_layer="predicted",
             ),
             batch=Batch(slots=8, rows=96, alpha=0.7),
             optim=Optim(lr=1e-4, schedule="inverse_sqrt", warmup=30_000),

@@ -34,6 +34,7 @@ def get_config(languages: str = "en,fr") -> config_dict.ConfigDict:
                 positions=128,
                 dropout=0.1,
                 attention_dropout=0.1,
+                last_layer="predicted",
             ),
             masking=Masking(pool="own"),
             batch=Batch(slots=4, rows=32),

@@ -48,6 +48,7 @@ def get_config(sharing: str = "all_shared") -> config_dict.ConfigDict:
                 init_position=0.1,
                 init_body=0.15,
                 softmax="own",
+                last_layer="predicted",
             ),
             masking=Masking(pool="own"),
             batch=Batch(slots=2, rows=32, draw="systematic"),

@@ -29,9 +29,10 @@ def make_seeds_step(model: Any, mesh: Any) -> Any:
     batch with N after the axis of steps) -> (state, metrics)."""
     import jax
 
+    from xl_jax.devices.compiler_options import compiler_options
     from xl_jax.devices.mesh import everywhere
     from xl_jax.rng import Purpose, key
-    from xl_jax.training.step import Update, compiler_options
+    from xl_jax.training.step import Update
 
     def one(seed: Any, state: Any, batch: Any) -> Any:
         update = Update(model, model.config.steps, mesh)

@@ -137,7 +137,7 @@ def _rows(shape: Shape, setup: Setup) -> tuple[Any, Any]:
 
 def gathered_model(shape: Shape, attention_dropout: float | None = None) -> Any:
     """A torch module (tokens [B, T], real [B, T] or None, positions [B, P]) -> logits [B, P, V]:
-    post-norm encoder, tied softmax with bias, positions gathered before the vocabulary projection.
+    post-norm encoder, its last layer at the given positions alone, tied softmax with bias.
     """
     import torch
     from torch import nn
@@ -153,16 +153,18 @@ def gathered_model(shape: Shape, attention_dropout: float | None = None) -> Any:
             self.up, self.down = nn.Linear(D, shape.ffn), nn.Linear(shape.ffn, D)
             self.attention_norm, self.ffn_norm = nn.LayerNorm(D, 1e-12), nn.LayerNorm(D, 1e-12)
 
-        def forward(self, x: Any, real: Any) -> Any:
-            B, T, _ = x.shape
+        def forward(self, x: Any, real: Any, positions: Any = None) -> Any:
+            read, B = x, len(x)
+            if positions is not None:
+                x = x.gather(1, positions[:, :, None].expand(-1, -1, D))
             q, k, v = (
-                f(x).view(B, T, H, D // H).transpose(1, 2)
-                for f in (self.query, self.key, self.value)
+                f(of).view(B, -1, H, D // H).transpose(1, 2)
+                for f, of in ((self.query, x), (self.key, read), (self.value, read))
             )
             dropout = p_attention if self.training else 0.0
             mask = None if real is None else real[:, None, None, :]
             mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout)
-            mixed = self.output(mixed.transpose(1, 2).reshape(B, T, D))
+            mixed = self.output(mixed.transpose(1, 2).reshape(B, -1, D))
             x = self.attention_norm(x + F.dropout(mixed, p, self.training))
             return self.ffn_norm(x + F.dropout(self.down(F.gelu(self.up(x))), p, self.training))
 
@@ -179,9 +181,9 @@ def gathered_model(shape: Shape, attention_dropout: float | None = None) -> Any:
         def forward(self, tokens: Any, real: Any, positions: Any) -> Any:
             x = self.token(tokens) + self.position.weight[: tokens.shape[1]]
             x = F.dropout(self.norm(x), p, self.training)
-            for layer in self.layers:
+            for layer in self.layers[:-1]:
                 x = layer(x, real)
-            x = x.gather(1, positions[:, :, None].expand(-1, -1, D))
+            x = self.layers[-1](x, real, positions)
             return F.linear(x, self.token.weight, self.bias)
 
     return MaskedLM()

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 
 from xl_jax.analysis import kept_arrays
 from xl_jax.batches.windows import line_rows
+from xl_jax.devices.compiler_options import compiler_options
 from xl_jax.model.mlm import MaskedLM
 from xl_jax.progress import Bar
 from xl_jax.tokens.detokenize import Spelled
@@ -67,10 +68,11 @@ class Extractor:
         self.devices = len(chosen)
         self.layers, self.width = module.config.layers + 1, module.config.width
         # By module, so that encoders of the same shape share what is compiled.
-        means = jax.jit(_means, static_argnames=("module", "parts", "layers"))
+        jit = partial(jax.jit, compiler_options=compiler_options())
+        means = jit(_means, static_argnames=("module", "parts", "layers"))
         self._means = partial(means, module)
         static = ("module", "everywhere", "parts")
-        add = jax.jit(_add, static_argnames=static, donate_argnames="sums")
+        add = jit(_add, static_argnames=static, donate_argnames="sums")
         self._add = partial(add, module, self.everywhere)
 
     def sentences(
@@ -206,11 +208,15 @@ def _means(
     """Mean states [L, B, P, D] of the parts 0..P-1 of every row, of all layers or of those given;
     zero for a part without tokens."""
     states: Any = module.apply({"params": view}, tokens_BxT, tokens_BxT != PAD, method="states")
-    if layers is not None:  # XLA leaves out what these do not need
-        states = jnp.stack([states[layer] for layer in layers])
     member_BxPxT = part_BxT[:, None, :] == jnp.arange(parts, dtype=jnp.int32)[None, :, None]
     weight_BxPxT = member_BxPxT / jnp.maximum(member_BxPxT.sum(-1, keepdims=True), 1)
-    return jnp.einsum("LBTD,BPT->LBPD", states.astype(jnp.float32), weight_BxPxT)
+
+    def mean(state_BxTxD: jax.Array) -> jax.Array:
+        return jnp.einsum("BTD,BPT->BPD", state_BxTxD.astype(jnp.float32), weight_BxPxT)
+
+    # One layer at a time: XLA need not lay the states side by side, and leaves out the layers that
+    # nobody asks for.
+    return jnp.stack([mean(states[layer]) for layer in layers or range(len(states))])
 
 
 def _add(

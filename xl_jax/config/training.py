@@ -110,6 +110,12 @@ class Model(Section, where="model."):
         choice("xla", "cudnn"),
         "cudnn: the fused kernel of NVIDIA GPUs (bfloat16, no dropout in it)",
     )
+    last_layer: str = option(
+        "all",
+        choice("all", "predicted"),
+        "where pretraining computes the last layer: at all tokens, or only where one is predicted, "
+        "which saves most of it; the same model, but for other random choices of dropout there",
+    )
     remat: bool = option(
         False,
         boolean(),

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xl_jax.config import Model
-from xl_jax.model.attention import Attention
+from xl_jax.model.attention import Attention, at
 from xl_jax.model.dropout import Dropout
 from xl_jax.model.embeddings import Embed
 from xl_jax.model.feed_forward import FeedForward
@@ -42,17 +42,25 @@ class Layer(nn.Module):
     normed: bool = False
 
     @nn.compact
-    def __call__(self, x_NxD: jax.Array, attention_mask_BxT: jax.Array, train: bool) -> jax.Array:
+    def __call__(
+        self,
+        x_NxD: jax.Array,
+        attention_mask_BxT: jax.Array,
+        train: bool,
+        positions_BxQ: jax.Array | None = None,
+    ) -> jax.Array:
+        """States of all tokens or, [B*Q, D], those at some positions, which read all tokens."""
         c = self.config
         attention = Attention(c, self.local, name="attention")
         feed_forward = FeedForward(c, name="ffn")
         norm1, norm2 = Norm(c, name="attention_norm"), Norm(c, name="ffn_norm")
         drop = partial(Dropout(c.dropout), train=train)
+        read_NxD = x_NxD if c.norm == "post" or self.normed else norm1(x_NxD)
+        mixed_NxD = attention(read_NxD, attention_mask_BxT, train, positions_BxQ)
+        x_NxD = at(x_NxD, attention_mask_BxT.shape[1], positions_BxQ) + drop(mixed_NxD)
         if c.norm == "post":
-            x_NxD = norm1(x_NxD + drop(attention(x_NxD, attention_mask_BxT, train)))
+            x_NxD = norm1(x_NxD)
             return norm2(x_NxD + drop(feed_forward(x_NxD)))
-        read_NxD = x_NxD if self.normed else norm1(x_NxD)
-        x_NxD = x_NxD + drop(attention(read_NxD, attention_mask_BxT, train))
         return x_NxD + drop(feed_forward(norm2(x_NxD)))
 
 
@@ -79,19 +87,22 @@ class Encoder(nn.Module):
         attention_mask_BxT: Bool[Array, "B T"],
         train: bool = False,
         all_layers: bool = False,
-    ) -> Float[Array, "B T D"] | Float[Array, "L B T D"]:
-        """The top layer's states, or those of every layer: 0 the embeddings, then 1..layers.
+        positions_BxQ: Int[Array, "B Q"] | None = None,
+    ) -> Float[Array, "B T D"] | Float[Array, "B Q D"] | Float[Array, "L B T D"]:
+        """The top layer's states, or those of every layer: 0 the embeddings, then 1..layers; or
+        with `positions_BxQ` the top layer's at these positions, and no others are computed.
 
         `attention_mask_BxT` is False at padding, which no token attends to; nor, with
         `Model.causal`, to later ones. `train` turns dropout on (rng "dropout"). The top state of a
         pre-norm model includes its final norm.
         """
         states = [self.embed(tokens_BxT, train)]
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             states.append(layer(states[-1], attention_mask_BxT, train))
+        states.append(self.layers[-1](states[-1], attention_mask_BxT, train, positions_BxQ))
         if self.config.norm == "pre":
             states[-1] = self.final_norm(states[-1])
-        shape = (*tokens_BxT.shape, self.config.width)
+        B, D = len(tokens_BxT), self.config.width
         if all_layers:
-            return jnp.stack([x_NxD.reshape(shape) for x_NxD in states])
-        return states[-1].reshape(shape)
+            return jnp.stack([x_NxD.reshape(B, -1, D) for x_NxD in states])
+        return states[-1].reshape(B, -1, D)

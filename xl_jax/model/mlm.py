@@ -58,8 +58,11 @@ class MaskedLM(nn.Module):
         train: bool = False,
     ) -> Float[Array, "B P V"]:
         """float32 logits at the given positions; -1e30 for the pieces that are not allowed."""
-        x_BxTxD = self.encoder(tokens_BxT, attention_mask_BxT, train)
-        h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
+        if self.config.last_layer == "predicted":
+            h_BxPxD = self.encoder(tokens_BxT, attention_mask_BxT, train, False, positions_BxP)
+        else:
+            x_BxTxD = self.encoder(tokens_BxT, attention_mask_BxT, train)
+            h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
         B, P, D = h_BxPxD.shape
         logits_BPxV = self.mlm(h_BxPxD.reshape(B * P, D), self.encoder.embed.token)
         logits_BPxV = jnp.where(allowed_V[None], logits_BPxV, -1e30)

@@ -6,16 +6,18 @@ rows, T tokens, H heads, K width of a head.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 
-def rotate(x_BxTxHxK: Float[Array, "B T H K"], base: float) -> Float[Array, "B T H K"]:
-    """x with pair i of token t turned by t * base^(-2i/K) radians, positions from 0; computed in
+def rotate(
+    x_BxTxHxK: Float[Array, "B T H K"], position_BxT: Int[Array, "#B T"], base: float
+) -> Float[Array, "B T H K"]:
+    """x with pair i of the token at position t turned by t * base^(-2i/K) radians; computed in
     float32, returned in the type of x."""
-    T, K = x_BxTxHxK.shape[1], x_BxTxHxK.shape[3]
+    K = x_BxTxHxK.shape[3]
     speed = base ** (-jnp.arange(0, K, 2, dtype=jnp.float32) / K)
-    angle = jnp.arange(T, dtype=jnp.float32)[:, None] * speed[None]
-    cos, sin = (f(angle)[None, :, None, :] for f in (jnp.cos, jnp.sin))
+    angle_BxTxK = position_BxT[..., None].astype(jnp.float32) * speed[None, None]
+    cos, sin = (f(angle_BxTxK)[:, :, None, :] for f in (jnp.cos, jnp.sin))
     first, second = jnp.split(x_BxTxHxK.astype(jnp.float32), 2, axis=3)
     turned = [first * cos - second * sin, second * cos + first * sin]
     return jnp.concatenate(turned, axis=3).astype(x_BxTxHxK.dtype)

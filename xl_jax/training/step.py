@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
 from xl_jax.config import Masking
+from xl_jax.devices.compiler_options import compiler_options
 from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
 from xl_jax.model import sharing
 from xl_jax.model.masking import mask_rows, n_predictions
@@ -223,21 +224,14 @@ def flops_per_step(model: SharedModel) -> float:
     maps, attention (of the keys that are seen) and output softmax."""
     c, b = model.config.model, model.config.batch
     T = model.config.data.length
-    maps = 4 * c.width * c.width + (3 if c.gated else 2) * c.width * c.ffn
+    read = 2 * c.width * c.width  # keys and values, of all tokens
+    write = read + (3 if c.gated else 2) * c.width * c.ffn
     seen = [min(T, c.window + 1) if c.is_local(i) else T for i in range(1, c.layers + 1)]
     if c.causal:  # itself and the mean of what is before
         seen = [(keys + 1) / 2 for keys in seen]
-    layers = sum(2 * maps + 4 * keys * c.width for keys in seen)
     predicted = T - 1 if c.causal else n_predictions(model.config.masking.highest, T)
+    layers = [2 * (read + write) + 4 * keys * c.width for keys in seen]
+    if c.last_layer == "predicted":
+        layers[-1] = 2 * read + predicted / T * (2 * write + 4 * seen[-1] * c.width)
     head = 2 * predicted / T * c.width * model.vocab_size
-    return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (layers + head)
-
-
-def compiler_options() -> dict[str, str] | None:
-    """For `jax.jit(compiler_options=...)`.
-
-    On a CPU, fusing the element-wise work into the matrix products of XLA's newer library (YNNPACK,
-    on by default in this jaxlib) made a step a fifth slower (tools/bench.py step).
-    """
-    cpu = jax.default_backend() == "cpu"
-    return {"xla_cpu_experimental_ynn_fusion_type": ""} if cpu else None
+    return 3.0 * float(np.prod([b.accum, b.slots, b.rows, T])) * (sum(layers) + head)
