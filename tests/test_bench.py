@@ -85,6 +85,14 @@ def test_masks(run):
 
 
 @pytest.mark.slow
+def test_last_layer(run):
+    out, result = run("last_layer")
+    every, few = (values(result, "seconds_per_step", x) for x in ("all", "predicted"))
+    np.testing.assert_allclose(values(result, "over_all", "predicted"), np.divide(few, every))
+    assert "\nlast layer " in out and "\npredicted " in out
+
+
+@pytest.mark.slow
 def test_growth_of_a_step(run, monkeypatch):
     monkeypatch.setattr(growth, "PRIVATE", ("all_private",))  # compiled by test_masks
     out, result = run("growth", "--axes=languages", "--points=1,2")

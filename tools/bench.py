@@ -3,6 +3,7 @@ feeds it.
 
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
+    python tools/bench.py last_layer              time of a step by where that layer is computed
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
@@ -43,7 +44,7 @@ from tools.benchmarks.main_job import main_job
 from tools.benchmarks.pod import pod
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.seeds import seeds
-from tools.benchmarks.step import masks, step
+from tools.benchmarks.step import last_layer, masks, step
 from tools.benchmarks.torch_step import Shape
 from xl_jax import cli
 from xl_jax.errors import InputError, unknown
@@ -51,6 +52,7 @@ from xl_jax.errors import InputError, unknown
 COMMANDS = {
     "step": step,
     "masks": masks,
+    "last_layer": last_layer,
     "compile": compiling,
     "input": input_pipeline,
     "pod": pod,

@@ -25,6 +25,10 @@ JOBS = {
         f"step --layers=2 --width=64 --ffn=256 --length=32 --dropout=0.1 {ONE_CORE}"
     ),
     "speed_step_4x128.json": f"step --layers=4 --width=128 --ffn=512 --length=24 {ONE_CORE}",
+    "speed_last_layer.json": "last_layer --rounds=5 --steps=2",
+    "speed_last_layer_4x128.json": (
+        "last_layer --layers=4 --width=128 --ffn=512 --length=24 --rounds=15 --steps=6"
+    ),
     "speed_masks.json": "masks --rounds=3 --steps=1",
     "speed_seeds.json": "seeds --rounds=6",
     "speed_compile.json": "compile --rounds=1 --presets=all_shared,sep_l1_3,all_private",

@@ -110,6 +110,7 @@ def _encoder(shape: Shape, lengths: np.ndarray) -> np.ndarray:
 _WORK: dict[str, Callable[[argparse.Namespace, Shape], list[Work]]] = {
     "step": _step,
     "masks": _step,
+    "last_layer": _step,
     "main_job": _main_job,
     "input": _input,
     "prepare": _prepare,

@@ -28,7 +28,11 @@ from xl_jax.tokens.special import N_SPECIAL
 
 
 def shared_model(
-    shape: Shape, languages: tuple[str, ...], sharing: str = "all_shared", slots: int = 0
+    shape: Shape,
+    languages: tuple[str, ...],
+    sharing: str = "all_shared",
+    slots: int = 0,
+    last_layer: str = "predicted",
 ) -> Any:
     """Our `SharedModel`, post-norm, float32; `slots` of a step, by default one a language.
 
@@ -56,7 +60,7 @@ def shared_model(
             positions=shape.length,
             dropout=shape.dropout,
             attention_dropout=shape.dropout,
-            last_layer="predicted",
+            last_layer=last_layer,
         ),
         batch=Batch(slots=slots, rows=shape.rows // slots),
         optim=Optim(lr=LR, schedule="constant", warmup=1, clip=CLIP),
@@ -203,8 +207,15 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     return _compare(args, shape, models)
 
 
+def last_layer(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Time of a step by where it computes the last layer; records of every round."""
+    places = ("all", "predicted")
+    models = {name: shared_model(shape, ("en",), last_layer=name) for name in places}
+    return _compare(args, shape, models, "last layer")
+
+
 def _compare(
-    args: argparse.Namespace, shape: Shape, models: dict[str, Any]
+    args: argparse.Namespace, shape: Shape, models: dict[str, Any], title: str = "sharing"
 ) -> list[dict[str, Any]]:
     """Time of a step of each model, over the first one's."""
     base = next(iter(models))
@@ -216,7 +227,7 @@ def _compare(
         for name, arm in arms.items()
     ]
     seconds = race(arms, args.rounds, args.steps)
-    print(f"{'sharing':<14}{'ms a step':<32}{'over ' + base:<22}{'warm-up s':>9}")
+    print(f"{title:<14}{'ms a step':<32}{'over ' + base:<22}{'warm-up s':>9}")
     for name, first in zip(models, list(records), strict=True):
         pairs = zip(seconds[name], seconds[base], strict=True)
         ratio = [value / shared for value, shared in pairs]
