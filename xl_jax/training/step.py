@@ -230,7 +230,7 @@ def flops_per_step(model: SharedModel) -> float:
     if c.causal:  # itself and the mean of what is before
         seen = [(keys + 1) / 2 for keys in seen]
     predicted = T - 1 if c.causal else n_predictions(model.config.masking.highest, T)
-    layers = [2 * (read + write) + 4 * keys * c.width for keys in seen]
+    layers: list[float] = [2 * (read + write) + 4 * keys * c.width for keys in seen]
     if c.last_layer == "predicted":
         layers[-1] = 2 * read + predicted / T * (2 * write + 4 * seen[-1] * c.width)
     head = 2 * predicted / T * c.width * model.vocab_size
