@@ -64,7 +64,7 @@ def get_study(argument: str = "twins") -> Study:
     size, _, treebank = argument.partition(",")
     if size == "real":
         pairs = "pud_parallel/pud.{source}", "pud_parallel/pud.{target}"
-        ud = f"files:{PACK}/ud"
+        ud = f"{PACK}/ud"
         return Study(
             title="English and French, Russian, Chinese",
             config=f"configs/bilingual_cpu.py:{','.join(languages(REAL))}",
@@ -76,13 +76,9 @@ def get_study(argument: str = "twins") -> Study:
                     "--source=all",
                     f"--data.pairs={','.join(f'{PACK}/{x}' for x in pairs)}",
                 ],
-                "tags": [
-                    "--task=linear_probe",
-                    "--tune=configs/finetune_small.py",
-                    f"--data.train={ud}/en_ewt-ud-train.conllu#take=3000",
-                    f"--data.dev={ud}/en_ewt-ud-dev.conllu",
-                    f"--data.test={ud}/{{language}}_pud-ud-test.conllu",
-                ],
+                **probe(
+                    f"{ud}/en_ewt-ud-{{split}}.conllu", f"{ud}/{{language}}_pud-ud-test.conllu"
+                ),
             },
             reference="shared",
         )

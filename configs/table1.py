@@ -240,13 +240,14 @@ def deeper(text: str) -> str:
     return re.sub(r"l1(_3)?(?!\d)", lambda found: "l1_6" if found[1] else "l1_3", text)
 
 
-def tags(treebank: str) -> dict[str, list[str]]:
-    """Zero-shot transfer of a run of English and its twin. `treebank`: files, with {split}."""
+def tags(treebank: str, test: str = "") -> dict[str, list[str]]:
+    """Zero-shot transfer from English. `treebank`: its files, with {split}. `test`: those of every
+    language, with {language}; without it English's, which are also its twin's."""
     files = {x: f"files:{treebank.replace('{split}', x)}" for x in ("train", "dev", "test")}
     data = [
         f"--data.train={files['train']}#take=3000",
         f"--data.dev={files['dev']}",
-        f"--data.test=en={files['test']}",
+        f"--data.test={f'files:{test}' if test else 'en=' + files['test']}",
     ]
     tune = ["--task=tagging", "--tune=configs/finetune_small.py", "--tune.seeds=0", *data]
     return {
@@ -256,9 +257,9 @@ def tags(treebank: str) -> dict[str, list[str]]:
     }
 
 
-def probe(treebank: str) -> dict[str, list[str]]:
+def probe(treebank: str, test: str = "") -> dict[str, list[str]]:
     """Of `tags` the linear classifier alone; nothing without a treebank."""
-    return {"linear_probe": tags(treebank)["linear_probe"]} if treebank else {}
+    return {"linear_probe": tags(treebank, test)["linear_probe"]} if treebank else {}
 
 
 def means(rows: Mapping[str, str]) -> list[Expected]:

@@ -216,7 +216,8 @@ def _means(
 
     # One layer at a time: XLA need not lay the states side by side, and leaves out the layers that
     # nobody asks for.
-    return jnp.stack([mean(states[layer]) for layer in layers or range(len(states))])
+    every = range(len(states))
+    return jnp.stack([mean(states[i]) for i in (every if layers is None else layers)])
 
 
 def _add(

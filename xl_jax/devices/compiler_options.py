@@ -1,4 +1,4 @@
-"""What XLA is told for the programs that take the time: training, fine-tuning, features."""
+"""What XLA is told for the programs that take the time: the training step and features."""
 
 import jax
 

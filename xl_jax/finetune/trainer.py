@@ -19,7 +19,6 @@ import numpy as np
 import optax
 
 from xl_jax.config.finetune import Setting, Tuning
-from xl_jax.devices.compiler_options import compiler_options
 from xl_jax.errors import InputError
 from xl_jax.finetune.buckets import (
     Bucket,
@@ -92,10 +91,9 @@ class Tuner:
         self.steps_per_call = -(-self.steps_per_epoch // calls)
         self.adam = optax.scale_by_adam(tuning.b1, tuning.b2, tuning.eps)
         axes = (0, None, None, None, 0)
-        jit = partial(jax.jit, compiler_options=compiler_options())
-        self._run_one = jit(self._run, donate_argnums=0)
-        self._run_several = jit(jax.vmap(self._run, in_axes=axes), donate_argnums=0)
-        self._outputs = jit(_outputs, static_argnums=0)
+        self._run_one = jax.jit(self._run, donate_argnums=0)
+        self._run_several = jax.jit(jax.vmap(self._run, in_axes=axes), donate_argnums=0)
+        self._outputs = jax.jit(_outputs, static_argnums=0)
         self._compiled: dict[int, Any] = {}  # by number of settings
 
     def compile(self, settings: int, tuned: Leaves, frozen: Leaves) -> None:

@@ -59,7 +59,9 @@ class MaskedLM(nn.Module):
     ) -> Float[Array, "B P V"]:
         """float32 logits at the given positions; -1e30 for the pieces that are not allowed."""
         if self.config.last_layer == "predicted":
-            h_BxPxD = self.encoder(tokens_BxT, attention_mask_BxT, train, False, positions_BxP)
+            h_BxPxD = self.encoder(
+                tokens_BxT, attention_mask_BxT, train, positions_BxQ=positions_BxP
+            )
         else:
             x_BxTxD = self.encoder(tokens_BxT, attention_mask_BxT, train)
             h_BxPxD = jnp.take_along_axis(x_BxTxD, positions_BxP[:, :, None], axis=1)
