@@ -55,6 +55,41 @@ def test_a_small_step_over_eight_devices_needs_no_more_than_it_did(topology: str
     assert "no more than it was" in done.stdout and "\nfits\n" in done.stdout
 
 
+ARRANGED = """
+from tools.topologies import describe
+from xl_jax.devices.mesh import arranged
+devices, _ = describe({topology!r})
+for row in arranged({sizes}, devices, "").reshape({rows}, -1):
+    print({{getattr(x, "slice_index", 0) for x in row}}, len(set(row)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("topology", "sizes", "rows"),
+    [
+        ("2xv5e-16", (4, 8, 1), ["{0} 16", "{1} 16"]),  # a slice of 16 is 4 x 4
+        ("v6e-256", (8, 32, 1), ["{0} 128", "{0} 128"]),  # 16 x 16: 32 lies along no side
+    ],
+)
+def test_devices_of_pods_are_arranged(
+    topology: str, sizes: tuple[int, int, int], rows: list[str]
+) -> None:
+    if not THERE["v5e-8"]:
+        pytest.skip("libtpu is not installed: LIBTPU, see docs/compiling.md")
+    program = ARRANGED.format(topology=topology, sizes=sizes, rows=len(rows))
+    env = {**os.environ} | ({"TPU_LIBRARY_PATH": LIBTPU} if LIBTPU else {})
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.stdout.splitlines() == rows, done.stderr
+
+
 def test_what_grew_is_named() -> None:
     before = {"GiB used": 1.0, "MiB of all-reduces": 10.0, "all-reduces": 2.0}
     compile_for._compare({"GiB used": 1.04, "MiB of all-reduces": 9.0, "all-reduces": 9.0}, before)

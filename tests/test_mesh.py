@@ -12,7 +12,7 @@ import toy
 from xl_jax.batches.placement import load_steps
 from xl_jax.batches.sampler import ALL, Batches, Step
 from xl_jax.config import Batch, Mesh, Model
-from xl_jax.devices.mesh import check_backend, make_mesh
+from xl_jax.devices.mesh import arranged, check_backend, make_mesh
 from xl_jax.errors import InputError
 from xl_jax.training.step import state_shapes
 
@@ -47,6 +47,19 @@ def test_more_processes_than_slots(monkeypatch: pytest.MonkeyPatch) -> None:
         make_mesh(toy.config(mesh=Mesh(data=2, fsdp=4)))
     with pytest.raises(InputError, match="have to use all devices, these are 2 of 8"):
         make_mesh(toy.config(mesh=Mesh(data=2)))
+
+
+def test_slices_of_tpus_divide_the_axis_of_data_alone() -> None:
+    chips = [SimpleNamespace(platform="tpu", slice_index=i // 4) for i in range(8)]
+    with pytest.raises(InputError, match="^here: mesh.data has to be a multiple of the 2 slices"):
+        arranged((1, 8, 1), chips, "here")
+    with pytest.raises(InputError, match="each used whole; they have 4, 2 devices here"):
+        arranged((2, 3, 1), chips[:6], "here")
+
+
+def test_hosts_of_gpus_are_no_slices() -> None:
+    cards = [SimpleNamespace(platform="gpu", slice_index=i // 4, device_kind="") for i in range(8)]
+    assert arranged((1, 8, 1), cards, "here").tolist() == [[[x] for x in cards]]
 
 
 @dataclasses.dataclass

@@ -4,6 +4,7 @@ feeds it.
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py last_layer              time of a step by where that layer is computed
+    python tools/bench.py operations --threads 1  time of a step by kind of operation
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
@@ -41,6 +42,7 @@ from tools.benchmarks.floor import floors
 from tools.benchmarks.growth import AXES, growth
 from tools.benchmarks.input import input_pipeline
 from tools.benchmarks.main_job import main_job
+from tools.benchmarks.operations import operations
 from tools.benchmarks.pod import pod
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.seeds import seeds
@@ -53,6 +55,7 @@ COMMANDS = {
     "step": step,
     "masks": masks,
     "last_layer": last_layer,
+    "operations": operations,
     "compile": compiling,
     "input": input_pipeline,
     "pod": pod,

@@ -109,6 +109,7 @@ def _encoder(shape: Shape, lengths: np.ndarray) -> np.ndarray:
 
 _WORK: dict[str, Callable[[argparse.Namespace, Shape], list[Work]]] = {
     "step": _step,
+    "operations": _step,
     "masks": _step,
     "last_layer": _step,
     "main_job": _main_job,

@@ -1,5 +1,6 @@
 """Devices in three directions: `data` divides a step's slots, `fsdp` its rows and the parameters,
-`tensor` vocabulary, heads and the feed-forward width. One device is a mesh of one.
+`tensor` vocabulary, heads and the feed-forward width. One device is a mesh of one. Slices of TPUs,
+which a slower network joins, divide `data` alone.
 
 Which axes divide a parameter is a rule like any other (`config.Mesh.rules`); XLA derives the
 communication from where arguments and results live.
@@ -9,7 +10,10 @@ import math
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental.mesh_utils import create_device_mesh
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from xl_jax.config import Batch, Config, Model
 from xl_jax.errors import InputError, unknown
@@ -22,8 +26,8 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
     """The mesh of `config.mesh` over `devices` (default: the first ones of all processes').
 
     Raises:
-      InputError: fewer devices than the mesh needs, a step that the mesh does not divide, or a
-        backend that lacks what the model needs.
+      InputError: fewer devices than the mesh needs, a step that the mesh does not divide, slices of
+        TPUs that `mesh.data` does not divide, or a backend that lacks what the model needs.
     """
     sizes = (config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     devices = jax.devices() if devices is None else devices
@@ -42,7 +46,35 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
         )
     _check_batch(config.batch, text, *sizes[:2])
     check_backend(config.model, devices[0])
-    return jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 3, devices=devices[:need])
+    return Mesh(arranged(sizes, devices[:need], text), AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def arranged(sizes: tuple[int, int, int], devices: list[Any], text: str) -> NDArray[Any]:
+    """Devices [data, fsdp, tensor], neighbours close to each other in the machine's own network; of
+    several slices of TPUs only `data` goes from slice to slice.
+
+    Raises:
+      InputError: `data` does not divide over the slices, or they are not all whole.
+    """
+    slices: dict[int, list[Any]] = {}
+    for device in devices:
+        # Hosts of GPUs have such a number too, and need no care.
+        number = getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
+        slices.setdefault(number, []).append(device)
+    (data, *inner), n = sizes, len(slices)
+    if data % n or any(len(one) * n != len(devices) for one in slices.values()):
+        raise InputError(
+            f"{text}: mesh.data has to be a multiple of the {n} slices of TPUs, each used whole; "
+            f"they have {', '.join(str(len(one)) for one in slices.values())} devices here"
+        )
+    return np.concatenate([_one_slice((data // n, *inner), one) for one in slices.values()])
+
+
+def _one_slice(sizes: tuple[int, ...], devices: list[Any]) -> NDArray[Any]:
+    try:
+        return jax.make_mesh(sizes, AXES, devices=devices).devices
+    except NotImplementedError:  # an axis of the mesh fits along none of the slice
+        return create_device_mesh(sizes, devices, allow_split_physical_axes=True)
 
 
 def one_device(device: Any = None) -> Mesh:
