@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toy
 
-from xl_jax.config import Mesh, Model
+from xl_jax.config import Batch, Mesh, Model
 from xl_jax.devices.mesh import make_mesh, one_device
 from xl_jax.model.encoder import Encoder
 from xl_jax.training import compiled_step
@@ -91,6 +91,24 @@ def test_the_compiled_step_tells_its_memory() -> None:
     assert needs is not None and needs.temporary > 0
     assert 0 <= needs.state - 3 * 4 * params - tokens < 1000  # counts of steps, padding
     assert needs.extra < needs.state / 20  # the state is donated: metrics, and a table of pointers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharing", ["all_shared", "sep_emb"])
+def test_fsdp_moves_parameters_and_no_states(sharing: str) -> None:
+    def moved(rows: int) -> dict[str, tuple[int, int]]:
+        batch = Batch(slots=2, rows=rows)
+        config = toy.config(sharing, mesh=Mesh(data=2, fsdp=4), batch=batch)
+        step = compiled_step.compile_step(toy.model(config), make_mesh(config))
+        return compiled_step.collectives(step.as_text())
+
+    few, many = moved(rows=8), moved(rows=32)
+    assert few["all-reduce"] == many["all-reduce"] and few.keys() == many.keys()
+    grown = (many["all-gather"][1] - few["all-gather"][1]) / (24 * toy.LENGTH)
+    assert grown <= 16  # bytes a token, of drawing what is masked; a state has 64
+    model = toy.model(toy.config(sharing))
+    params = 4 * sum(x.size for x in jax.tree.leaves(jax.eval_shape(model.init)))
+    assert sum(size for _, size in few.values()) < 4 * params  # gathered, then their gradients
 
 
 PROGRAM = """

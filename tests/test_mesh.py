@@ -58,7 +58,9 @@ def test_slices_of_tpus_divide_the_axis_of_data_alone() -> None:
 
 
 def test_hosts_of_gpus_are_no_slices() -> None:
-    cards = [SimpleNamespace(platform="gpu", slice_index=i // 4, device_kind="") for i in range(8)]
+    cards = [
+        SimpleNamespace(platform="gpu", slice_index=i // 4, device_kind="", id=i) for i in range(8)
+    ]
     assert arranged((1, 8, 1), cards, "here").tolist() == [[[x] for x in cards]]
 
 

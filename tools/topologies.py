@@ -117,6 +117,11 @@ def _gpus(name: str) -> tuple[list[Any], float]:
             "(docs/compiling.md says how to install one)"
         )
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # No kernel can be measured here, and unmeasured XLA takes Triton's for a product even where it
+    # then cannot divide it (rows of 24 tokens). NVIDIA's library takes all of them.
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_enable_triton_gemm=false"
+    )
     from jax.experimental import topologies
 
     found_devices = topologies.get_topology_desc(

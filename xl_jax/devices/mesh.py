@@ -71,6 +71,8 @@ def arranged(sizes: tuple[int, int, int], devices: list[Any], text: str) -> NDAr
 
 
 def _one_slice(sizes: tuple[int, ...], devices: list[Any]) -> NDArray[Any]:
+    if devices[0].platform != "tpu":  # jax.make_mesh takes hosts of GPUs for slices
+        return create_device_mesh(sizes, devices)
     try:
         return jax.make_mesh(sizes, AXES, devices=devices).devices
     except NotImplementedError:  # an axis of the mesh fits along none of the slice
@@ -152,6 +154,20 @@ def _checked(mesh: Mesh, path: str, shape: tuple[int, ...], axes: Any) -> tuple[
                 f"{mesh.shape[axis]}"
             )
     return axes
+
+
+def gathered(mesh: Mesh, shardings: Any) -> Any | None:
+    """Where one language's leaves are while a slot computes, of `param_shardings`: whole along
+    `fsdp`, which divides rows too. Without this XLA moves the states of all rows instead, which are
+    far more. None where `fsdp` divides nothing."""
+    if mesh.shape["fsdp"] == 1:
+        return None
+
+    def whole(where: NamedSharding) -> NamedSharding:
+        axes = (None if axis == "fsdp" else axis for axis in where.spec[1:])
+        return NamedSharding(mesh, PartitionSpec(*axes))
+
+    return jax.tree.map(whole, shardings)
 
 
 def like_params(shardings: Any, params: Any, moments: Any, mesh: Mesh) -> Any:

@@ -167,12 +167,17 @@ class SharedModel:
         read = [i for i, spec in enumerate(corpora) if spec != NO_TEXT]
         return make_pools(self.seen, self.config.masking.pool, read)
 
-    def view(self, params: sharing.Params, language: int | jax.Array) -> Any:
+    def view(
+        self, params: sharing.Params, language: int | jax.Array, where: Any | None = None
+    ) -> Any:
         """One language's ordinary tree of the stacked `params`; `language` may be traced.
 
         Its special tokens stand in the table's first rows, where every batch expects them.
+        `where`: shardings that its leaves shall have, by default as they come.
         """
         view = sharing.select(params, self.mask, language)
+        if where is not None:
+            view = jax.lax.with_sharding_constraint(view, where)
         if self.cuts:
             view = leaf_parts.join(view)
         if not any(self.special_offset):

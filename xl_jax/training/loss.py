@@ -53,10 +53,11 @@ class StepLoss:
     Args:
       unroll: compute the slots one after the other instead of as one batch.
       steps: of the whole training, where the rate of masking depends on them.
+      where: shardings of one language's leaves while a slot computes (`mesh.gathered`).
     """
 
-    def __init__(self, model: SharedModel, unroll: bool, steps: int):
-        self.model, self.unroll, self.steps = model, unroll, steps
+    def __init__(self, model: SharedModel, unroll: bool, steps: int, where: Any | None = None):
+        self.model, self.unroll, self.steps, self.where = model, unroll, steps, where
         config = model.config
         self.n_languages = len(config.languages)
         self.masking_key = key(config.seed, Purpose.MASKING)
@@ -102,7 +103,7 @@ class StepLoss:
         """(sum of losses, number of predictions) of one slot; `slot` counts slots since step 0."""
         model = self.model
         rows = self._predictions(tokens_RxT, language, slot)
-        view = model.view(params, language)
+        view = model.view(params, language, self.where)
         dropout = jax.random.fold_in(self.dropout_key, slot) if self.dropout_on else None
         losses = row_losses(model, view, rows, language, dropout)
         return jnp.sum(losses), jnp.sum(rows.weights)

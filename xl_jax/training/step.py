@@ -14,7 +14,7 @@ from xl_jax.batches.placement import step_shardings
 from xl_jax.batches.sampler import Step
 from xl_jax.config import Masking
 from xl_jax.devices.compiler_options import compiler_options
-from xl_jax.devices.mesh import everywhere, like_params, one_device, param_shardings
+from xl_jax.devices.mesh import everywhere, gathered, like_params, one_device, param_shardings
 from xl_jax.model import sharing
 from xl_jax.model.masking import mask_rows, n_predictions
 from xl_jax.model.predictions import Predictions, next_tokens
@@ -114,7 +114,7 @@ class Update:
         # tools/bench.py); GPUs want large ones, and slots on several devices have to be a batch.
         most = UNROLLED_SLOTS if _platform(mesh) == "cpu" else 1
         unroll = mesh.shape["data"] == 1 and self.config.batch.slots <= most
-        self.loss = StepLoss(model, unroll, steps)
+        self.loss = StepLoss(model, unroll, steps, _whole(model, mesh))
         self.learning_rate = optimizer.learning_rate(self.config.optim, steps)
         self.of_language, self.of_variant = model.components
         self.n_components = int(self.of_language.max()) + 1
@@ -186,6 +186,11 @@ class Update:
         return present, sums, norms, {"skipped": 1 - jnp.all(finite).astype(jnp.int32)}
 
 
+def _whole(model: SharedModel, mesh: Mesh) -> Any | None:
+    """Where a language's parameters are while they are used."""
+    return gathered(mesh, state_shardings(model, mesh).params)
+
+
 def _platform(mesh: Mesh) -> str:
     return mesh.devices.flat[0].platform  # not always the default: tools/compile_for.py
 
@@ -212,7 +217,7 @@ def make_heldout(
             if model.config.model.causal
             else mask_rows(tokens_RxT, language, choice, hidden, model.pools)
         )
-        view = model.view(params, language)
+        view = model.view(params, language, None if mesh is None else _whole(model, mesh))
         return row_losses(model, view, rows, language), rows
 
     return jax.jit(losses, out_shardings=None if mesh is None else everywhere(mesh))
