@@ -1,5 +1,6 @@
 """Several processes: who starts them, and that two real ones train as one does."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -113,6 +114,17 @@ def flags(config: Config) -> list[str]:
 def losses(folder: Path) -> list[float]:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [record["loss"] for record in map(json.loads, lines) if "loss" in record]
+
+
+def test_two_processes_share_the_rows_of_one_slot(config: Config, tmp_path: Path) -> None:
+    batch = dataclasses.replace(config.batch, slots=1, accum=2)
+    config = dataclasses.replace(config, mesh=Mesh(fsdp=2), batch=batch)
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = [f"--config={config_file(tmp_path, config)}", f"--workdir={two}"]
+    done = finish(processes(2, 1, *flags))
+    assert [code for code, _, _ in done] == [0, 0], done
+    pretrain(run_directory.start(config, one, log=print), log=print)
+    assert losses(two) == losses(one) and len(losses(one)) == 2
 
 
 def test_two_processes_train_as_one_and_stop_together(

@@ -39,11 +39,6 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
         raise InputError(
             f"{text}: several processes have to use all devices, these are {need} of {len(devices)}"
         )
-    if jax.process_count() > config.batch.slots:
-        raise InputError(
-            f"{jax.process_count()} processes are more than a step's slots, batch.slots = "
-            f"{config.batch.slots}"
-        )
     _check_batch(config.batch, text, *sizes[:2])
     check_backend(config.model, devices[0])
     return Mesh(arranged(sizes, devices[:need], text), AXES, axis_types=(AxisType.Auto,) * 3)
