@@ -21,9 +21,9 @@ MIDDLE_SHAPE = "--layers=4 --width=128 --ffn=512 --length=24"
 # file in the folder of results -> command line of tools/bench.py
 JOBS = {
     "speed_main_job.json": "main_job",
-    "speed_step.json": "step --rounds=3 --steps=2",
-    "speed_step_dropout.json": "step --rounds=3 --steps=2 --dropout=0.1 --no-compile",
-    "speed_step_one_core.json": "step --rounds=3 --steps=2 --threads=1 --no-compile",
+    "speed_step.json": "step --rounds=3 --steps=10",
+    "speed_step_dropout.json": "step --rounds=3 --steps=10 --dropout=0.1 --no-compile",
+    "speed_step_one_core.json": "step --rounds=3 --steps=10 --threads=1 --no-compile",
     "speed_step_4x128.json": f"step {MIDDLE_SHAPE} {ONE_CORE}",
     "speed_step_4x128_dropout.json": f"step {MIDDLE_SHAPE} --dropout=0.1 {ONE_CORE}",
     "speed_step_4x128_two_cores.json": f"step {MIDDLE_SHAPE} {SMALL}",
@@ -32,7 +32,7 @@ JOBS = {
     "speed_step_2x64_two_cores.json": f"step {TINY_SHAPE} {SMALL}",
     "speed_operations.json": "operations --steps=2 --threads=1",
     "speed_operations_4x128.json": f"operations {MIDDLE_SHAPE} --steps=6 --threads=1",
-    "speed_last_layer.json": "last_layer --rounds=5 --steps=2",
+    "speed_last_layer.json": "last_layer --rounds=5 --steps=10",
     "speed_last_layer_4x128.json": f"last_layer {MIDDLE_SHAPE} --rounds=15 --steps=6",
     "speed_masks.json": "masks --rounds=3 --steps=1",
     "speed_seeds.json": "seeds --rounds=6",
