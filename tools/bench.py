@@ -4,7 +4,7 @@ feeds it.
     python tools/bench.py step                    tokens/s of xl_jax and of three PyTorch peers
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py last_layer              time of a step by where that layer is computed
-    python tools/bench.py operations --threads 1  time of a step by kind of operation
+    python tools/bench.py operations --threads 1   time of a step by kind of operation
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
     python tools/bench.py prepare                 MB/s of text prepared over SentencePiece's own
