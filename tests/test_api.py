@@ -1,11 +1,11 @@
 """A trained run from Python: vectors, records, a figure."""
 
 import contextlib
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_run import unpack
 
 from xl_jax.errors import InputError
 from xl_jax.evaluate.api import TrainedRun, load
@@ -18,8 +18,7 @@ SAID: list[str] = []
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     place = tmp_path_factory.mktemp("stored")
-    with tarfile.open(STORED / "run.tar.xz") as archive:
-        archive.extractall(place, filter="data")
+    unpack(place)
     with contextlib.chdir(place):  # and used from elsewhere
         return load("run", SAID.append)
 

@@ -3,10 +3,10 @@
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
+from stored_run import unpack
 
 import xl_jax
 
@@ -17,8 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    with tarfile.open(ROOT / "tests" / "stored" / "run.tar.xz") as archive:
-        archive.extractall(tmp_path / "runs", filter="data")
+    unpack(tmp_path / "runs")
     (tmp_path / "runs" / "run").rename(tmp_path / "runs" / "tiny")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/api.md", "exec"), {})

@@ -1,10 +1,10 @@
 """Encoders of a run: vectors computed once while they fit, random encoders of other seeds."""
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_run import unpack
 
 from xl_jax.evaluate.encoders import Encoders
 from xl_jax.evaluate.vector_cache import VectorCache
@@ -42,8 +42,7 @@ def test_vectors_are_computed_once_while_they_fit() -> None:
 
 @pytest.mark.slow
 def test_checkpoints_that_are_damaged_are_named_and_left_out(tmp_path: Path) -> None:
-    with tarfile.open(Path(__file__).parent / "stored/run.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(tmp_path)
     encoders = Encoders(run_directory.load(tmp_path / "run", lambda _: None))
     said: list[str] = []
     assert [at.step for at in encoders.over_training(said.append)] == [0, 4, 8] and said == []

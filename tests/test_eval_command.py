@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
+from stored_run import unpack
 
 from xl_jax.config.finetune import PROBE
 from xl_jax.config.finetune import TASKS as TRANSFER
@@ -20,8 +20,7 @@ STORED = ROOT / "tests/stored"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("stored")
-    with tarfile.open(STORED / "run.tar.xz") as archive:
-        archive.extractall(place, filter="data")
+    unpack(place)
     return place / "run"
 
 

@@ -111,3 +111,21 @@ def test_every_command_listens_before_it_imports(program: str) -> None:
 
 def test_there_are_commands() -> None:
     assert {"train.py", "eval.py", "tools/bench.py", "tools/torture.py"} <= set(COMMANDS)
+
+
+LATE = """
+from xl_jax import stopping
+stopping.listen()
+import os, signal, sys
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+late = Late()
+late.itself = late  # so that it goes when the interpreter does
+print("ready", flush=True)
+"""
+
+
+def test_a_signal_to_a_command_that_has_ended_changes_nothing() -> None:
+    ended = subprocess.run([sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ready\n", "")

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import jaxlib
 import numpy as np
 import pytest
 from settings import shipped_environment
+from stored_run import unpack
 
 from xl_jax.batches.sampler import Batches
 from xl_jax.batches.windows import make_windows
@@ -45,8 +45,7 @@ PAIRS = ("--task=retrieval", f"--data.pairs={STORED}/pairs.a,{STORED}/pairs.b")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the stored run directory."""
-    with tarfile.open(ROOT / STORED / "run.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(tmp_path)
     return tmp_path / "run"
 
 

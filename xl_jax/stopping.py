@@ -7,6 +7,7 @@ something to save takes the signals over for that time: `runs.interrupt.CtrlC`.
 
 from __future__ import annotations  # a Python that is too old shall get as far as saying so
 
+import atexit
 import os
 import signal
 import sys
@@ -44,6 +45,15 @@ def listen() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
     Thread(target=_hear, args=(reader,), daemon=True).start()
+    atexit.register(_ended)  # the first to be registered is the last to be called
+
+
+def _ended() -> None:
+    """Nothing is left to end. Python would give the signals back to the system while it clears up,
+    and one that comes then would make a finished command look killed."""
+    for number in SAID:
+        if signal.getsignal(number) is leave:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
