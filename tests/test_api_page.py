@@ -17,8 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    unpack(tmp_path / "runs")
-    (tmp_path / "runs" / "run").rename(tmp_path / "runs" / "tiny")
+    unpack(tmp_path / "runs").rename(tmp_path / "runs" / "tiny")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/api.md", "exec"), {})
     said = capsys.readouterr().out

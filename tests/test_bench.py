@@ -31,6 +31,7 @@ from tools.benchmarks import (
 from xl_jax.config import from_dict
 from xl_jax.devices.mesh import one_device
 from xl_jax.errors import InputError
+from xl_jax.model import custom_vjp
 from xl_jax.training import step as training
 
 SIZES = dict(layers=1, width=8, heads=2, ffn=16, vocab=32, rows=4, length=16)
@@ -90,6 +91,27 @@ def test_last_layer(run):
     every, few = (values(result, "seconds_per_step", x) for x in ("all", "predicted"))
     np.testing.assert_allclose(values(result, "over_all", "predicted"), np.divide(few, every))
     assert "\nlast layer " in out and "\npredicted " in out
+
+
+@pytest.mark.slow
+def test_gradients(run):
+    shipped = custom_vjp.TRANSPOSED_FIRST
+    out, result = run("gradients")
+    within, first = (
+        values(result, "seconds_per_step", f"transposed {form}") for form in ("within", "first")
+    )
+    found = values(result, "over_transposed_within", "transposed first")
+    np.testing.assert_allclose(found, np.divide(first, within))
+    assert "\ngradients " in out and custom_vjp.TRANSPOSED_FIRST == shipped
+
+
+@pytest.mark.slow
+def test_the_forms_of_gradients_are_two_programs():
+    shape = torch_step.Shape(**SIZES)
+    forms = [step._Form(shape, step.shared_model(shape, ("en",)), width) for width in (1, 999)]
+    assert len({form(1) for form in forms}) == 1  # the loss before the first update
+    one, other = (form.compiled.as_text() for form in forms)
+    assert one != other
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from xl_jax.model.custom_vjp import layer_norm, linear, rms_norm
 from xl_jax.model.feed_forward import ACTIVATIONS
 
 EPS = 1e-12
-SHAPES = [
+SHAPES = [  # N, D, F
     (1, 1, 1),
     (3, 5, 7),
     (7, 5, 3),
@@ -23,7 +23,7 @@ SHAPES = [
     (2, 64, 1),
     (9, 128, 160),
     (9, 160, 128),
-]  # N, D, F
+]
 
 
 def plain_linear(x: Any, kernel: Any, bias: Any) -> Any:

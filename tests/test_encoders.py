@@ -42,8 +42,7 @@ def test_vectors_are_computed_once_while_they_fit() -> None:
 
 @pytest.mark.slow
 def test_checkpoints_that_are_damaged_are_named_and_left_out(tmp_path: Path) -> None:
-    unpack(tmp_path)
-    encoders = Encoders(run_directory.load(tmp_path / "run", lambda _: None))
+    encoders = Encoders(run_directory.load(unpack(tmp_path), lambda _: None))
     said: list[str] = []
     assert [at.step for at in encoders.over_training(said.append)] == [0, 4, 8] and said == []
     parts = (tmp_path / "run/checkpoints/4/state").rglob("d/*")

@@ -19,9 +19,7 @@ STORED = ROOT / "tests/stored"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("stored")
-    unpack(place)
-    return place / "run"
+    return unpack(tmp_path_factory.mktemp("stored"))
 
 
 def call(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:

@@ -45,8 +45,7 @@ PAIRS = ("--task=retrieval", f"--data.pairs={STORED}/pairs.a,{STORED}/pairs.b")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the stored run directory."""
-    unpack(tmp_path)
-    return tmp_path / "run"
+    return unpack(tmp_path)
 
 
 def call(program: str, folder: Path, *flags: str) -> str:

@@ -112,6 +112,7 @@ _WORK: dict[str, Callable[[argparse.Namespace, Shape], list[Work]]] = {
     "operations": _step,
     "masks": _step,
     "last_layer": _step,
+    "gradients": _step,
     "main_job": _main_job,
     "input": _input,
     "prepare": _prepare,

@@ -6,10 +6,12 @@ Trainer). The masking is part of xl_jax's step; the peers get rows that are mask
 
 import argparse
 import importlib.util
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -162,8 +164,7 @@ def step(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
             print(f"left out: {name} failed: {reason}")
             records.append({"metric": "failed", "arm": name, "reason": reason})
 
-    # Of one core its own seconds, which other programs do not lengthen.
-    clock = time.process_time if args.threads == 1 else time.perf_counter
+    clock = _clock(args)
     peaks: dict[str, list[float]] = {}
     products = matmul_peaks(args.matmul, have_torch, clock)
 
@@ -204,31 +205,58 @@ def masks(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Time of a step of two languages by preset, over all_shared; records of every round."""
     presets = list(dict.fromkeys(["all_shared", *args.presets.split(",")]))
     models = {name: shared_model(shape, ("en", "fr"), name) for name in presets}
-    return _compare(args, shape, models)
+    _ = [model.mask for model in models.values()]  # a preset that does not fit: before any work
+    return _compare(args, {name: OurArm(shape, model) for name, model in models.items()}, "sharing")
 
 
 def last_layer(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     """Time of a step by where it computes the last layer; records of every round."""
     places = ("all", "predicted")
     models = {name: shared_model(shape, ("en",), last_layer=name) for name in places}
-    return _compare(args, shape, models, "last layer")
+    arms = {name: OurArm(shape, model) for name, model in models.items()}
+    return _compare(args, arms, "last layer")
+
+
+def gradients(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Time of a step by the form of its kernels' gradients (`custom_vjp.linear`), each form at
+    every width; records of every round."""
+    model = shared_model(shape, ("en",))
+    widths = {"transposed within": sys.maxsize, "transposed first": 1}
+    arms = {name: _Form(shape, model, width) for name, width in widths.items()}
+    return _compare(args, arms, "gradients")
+
+
+class _Form(OurArm):
+    """A step compiled with another width from which gradients transpose first."""
+
+    def __init__(self, shape: Shape, model: Any, width: int):
+        super().__init__(shape, model)
+        self.width = width
+
+    def __call__(self, steps: int) -> float:
+        import jax
+
+        from xl_jax.model import custom_vjp
+
+        if self.compiled is None:
+            jax.clear_caches()  # of functions that were traced with another width
+        with patch.object(custom_vjp, "TRANSPOSED_FIRST", self.width):
+            return super().__call__(steps)
 
 
 def _compare(
-    args: argparse.Namespace, shape: Shape, models: dict[str, Any], title: str = "sharing"
+    args: argparse.Namespace, arms: Mapping[str, OurArm], title: str
 ) -> list[dict[str, Any]]:
-    """Time of a step of each model, over the first one's."""
-    base = next(iter(models))
+    """Time of a step of each arm, over the first one's."""
+    base = next(iter(arms))
     over = f"over_{base.replace(' ', '_')}"
-    _ = [model.mask for model in models.values()]  # a preset that does not fit: before any work
-    arms = {name: OurArm(shape, model) for name, model in models.items()}
     records = [
         {"metric": "warm_up_seconds", "arm": name, "value": warm_up(arm, args.steps)}
         for name, arm in arms.items()
     ]
-    seconds = race(arms, args.rounds, args.steps)
-    print(f"{title:<14}{'ms a step':<32}{'over ' + base:<22}{'warm-up s':>9}")
-    for name, first in zip(models, list(records), strict=True):
+    seconds = race(arms, args.rounds, args.steps, clock=_clock(args))
+    print(f"{title:<18}{'ms a step':<32}{'over ' + base:<24}{'warm-up s':>9}")
+    for name, first in zip(arms, list(records), strict=True):
         pairs = zip(seconds[name], seconds[base], strict=True)
         ratio = [value / shared for value, shared in pairs]
         for r, value in enumerate(seconds[name]):
@@ -236,5 +264,10 @@ def _compare(
             records.append({"metric": "seconds_per_step", "value": value, **common})
             records.append({"metric": over, "value": ratio[r], **common})
         ms = spread([1000 * value for value in seconds[name]], 1)
-        print(f"{name:<14}{ms:<32}{spread(ratio, 2):<22}{first['value']:>9.1f}")
+        print(f"{name:<18}{ms:<32}{spread(ratio, 2):<24}{first['value']:>9.1f}")
     return records
+
+
+def _clock(args: argparse.Namespace) -> Callable[[], float]:
+    """Of one core its own seconds, which other programs do not lengthen."""
+    return time.process_time if args.threads == 1 else time.perf_counter

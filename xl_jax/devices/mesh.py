@@ -46,7 +46,7 @@ def make_mesh(config: Config, devices: list[Any] | None = None) -> Mesh:
 
 def arranged(sizes: tuple[int, int, int], devices: list[Any], text: str) -> NDArray[Any]:
     """Devices [data, fsdp, tensor], neighbours close to each other in the machine's own network; of
-    several slices of TPUs only `data` goes from slice to slice.
+    several slices of TPUs only `data` goes from slice to slice. `text` names the sizes in an error.
 
     Raises:
       InputError: `data` does not divide over the slices, or they are not all whole.
