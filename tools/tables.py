@@ -54,6 +54,7 @@ LABELS = {
     "share_of_peak": "share of its own matmul peak",
     "real_over_positions": "tokens / positions computed",
     "over_all_shared": "time of a step / all_shared",
+    "over_transposed_within": "time of a step / transposed within",
     "compile_seconds_new": "new, s",
     "compile_seconds_cached": "from the cache, s",
     "step_windows_per_second": "a step consumes",

@@ -22,8 +22,8 @@ def linear(
 
     On a CPU the kernel's gradient x^T g is one of two products, and barriers keep XLA from turning
     it round again. From a width of 128 on, the wider factor is transposed first and the narrower
-    multiplied with it (on one core 1.1 times the speed of a step, and more: docs/speed.md); below,
-    the narrower is transposed within the product.
+    multiplied with it (faster on one core: tools/bench.py gradients); below, the narrower is
+    transposed within the product, for the bits of stored runs.
     """
     product = jnp.matmul(x_NxD, kernel_DxF, preferred_element_type=bias_F.dtype)
     return product + bias_F[None]
