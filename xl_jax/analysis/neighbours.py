@@ -7,7 +7,7 @@ block, and at the end their candidates alone are scored again. One block serves 
 Equal scores: the candidate with the lower index first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ def nearest(
     x_IxBxF, y_JxCxF = left_blocks(x), right_blocks(y, offset)
     told = one_by_one(x_IxBxF, "nearest neighbours")
     groups = [_search(x_BxF, y_JxCxF, None, 0, k)[0] for x_BxF in told]
-    return _rescore_all(x_IxBxF, groups, y_JxCxF, k, len(x), len(y))
+    return _joined(_rescored(x_IxBxF, groups, y_JxCxF, k, len(y)), len(x))
 
 
 def nearest_both(x: Vectors, y: Vectors, k: int) -> tuple[Nearest, Nearest]:
@@ -62,6 +62,22 @@ def nearest_both(x: Vectors, y: Vectors, k: int) -> tuple[Nearest, Nearest]:
     Raises:
       InputError: k below 1, different widths, values that are not finite.
     """
+    forward, back = _both_in_blocks(x, y, k)
+    return _joined(forward, len(x)), _joined(back, len(y))
+
+
+def mean_similarity(
+    x: Vectors, y: Vectors, k: int = CSLS_K
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    """Mean cosine to the k nearest vectors of the other language, for each x and each y."""
+    forward, back = _both_in_blocks(Rows(x, unit), Rows(y, unit), k)
+    of_x, of_y = (np.concatenate([b.scores.mean(1) for b in blocks]) for blocks in (forward, back))
+    return of_x[: len(x)], of_y[: len(y)]
+
+
+def _both_in_blocks(x: Vectors, y: Vectors, k: int) -> tuple[Iterator[Nearest], Iterator[Nearest]]:
+    """`nearest_both`, a block of items at a time with its padding: the neighbours of a million
+    items are as large as vectors of width 2 k."""
     x, y = one_space(x, y)
     of_x, of_y = min(k, len(y)), min(k, len(x))
     _enough(of_x, len(y))
@@ -71,17 +87,8 @@ def nearest_both(x: Vectors, y: Vectors, k: int) -> tuple[Nearest, Nearest]:
     for i, x_BxF in enumerate(one_by_one(x_IxBxF, "nearest neighbours")):
         found, columns = _search(x_BxF, y_JxCxF, columns, i, of_x)
         groups.append(found)
-    forward = _rescore_all(x_IxBxF, groups, y_JxCxF, of_x, len(x), len(y))
-    back = _rescore_all(y_JxCxF, list(columns[1]), x_IxBxF, of_y, len(y), len(x))
-    return forward, back
-
-
-def mean_similarity(
-    x: Vectors, y: Vectors, k: int = CSLS_K
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Mean cosine to the k nearest vectors of the other language, for each x and each y."""
-    forward, back = nearest_both(Rows(x, unit), Rows(y, unit), k)
-    return forward.scores.mean(1), back.scores.mean(1)
+    forward = _rescored(x_IxBxF, groups, y_JxCxF, of_x, len(y))
+    return forward, _rescored(y_JxCxF, columns[1], x_IxBxF, of_y, len(x))
 
 
 def csls(
@@ -207,14 +214,16 @@ def _merge(best: tuple[jax.Array, jax.Array], maxima_BxG: jax.Array, first: Any)
     return top, jnp.where(at < k, known, first + at - k)
 
 
-def _rescore_all(
-    x_IxBxF: jax.Array, groups: list[jax.Array], y_JxCxF: jax.Array, k: int, n: int, m: int
-) -> Nearest:
-    found = [
-        jax.device_get(_rescore(x_BxF, groups_BxK, y_JxCxF, k, m))
-        for x_BxF, groups_BxK in zip(one_by_one(x_IxBxF, "their scores"), groups, strict=True)
-    ]
-    scores, index = (np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
+def _rescored(
+    x_IxBxF: jax.Array, groups: Sequence[jax.Array] | jax.Array, y_JxCxF: jax.Array, k: int, m: int
+) -> Iterator[Nearest]:
+    """The neighbours of each block's items, which lie in these groups."""
+    for i, x_BxF in enumerate(one_by_one(x_IxBxF, "their scores")):
+        yield Nearest(*jax.device_get(_rescore(x_BxF, groups[i], y_JxCxF, k, m)))
+
+
+def _joined(blocks: Iterator[Nearest], n: int) -> Nearest:
+    scores, index = (np.concatenate(parts)[:n] for parts in zip(*blocks, strict=True))
     return Nearest(scores, index)
 
 
