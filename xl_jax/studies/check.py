@@ -1,5 +1,5 @@
-"""What can be known of a study before anything is trained: masks, corpora, and the files that its
-evaluations name."""
+"""What can be known of a study before anything is trained: masks, corpora, and the languages and
+files that its evaluations name."""
 
 import glob
 import os
@@ -12,8 +12,8 @@ from absl import flags
 from xl_jax import cli
 from xl_jax.config import PROBE, Config, Tuning
 from xl_jax.config.tune_flag import tune_flag
-from xl_jax.errors import InputError
-from xl_jax.evaluate.context import FILES
+from xl_jax.errors import InputError, unknown
+from xl_jax.evaluate.context import FILES, language_pairs
 from xl_jax.evaluate.flags import EvalFlags
 from xl_jax.evaluate.linear_probe import LABELS
 from xl_jax.evaluate.runner import check_tasks
@@ -74,9 +74,14 @@ def read_flags(given: Sequence[str]) -> tuple[EvalFlags, Tuning]:
 
 
 def _check_evaluation(given: Sequence[str], config: Config) -> None:
-    """Raises InputError: see `read_flags`; or a file that is missing."""
+    """Raises InputError: see `read_flags`; or a language or a file that is missing."""
     parsed, tuning = read_flags(given)
     options = parsed.options(config.probe)
+    if not parsed.other.value:  # whose languages are not known yet
+        if parsed.of_labels:
+            _check_labels(parsed, tuning, config.languages)
+        else:
+            language_pairs(config.languages, config.languages, options, one_run=True)
     for name in FILES:
         if (value := getattr(options, name)) != getattr(config.probe, name):
             for path in re.split("[;,]", value):
@@ -86,6 +91,13 @@ def _check_evaluation(given: Sequence[str], config: Config) -> None:
         _, files, path = spec.partition("files:")
         for one in _filled(path.partition("#")[0], config) if files else ():
             _check_there(spec, one)
+
+
+def _check_labels(parsed: EvalFlags, tuning: Tuning, languages: Sequence[str]) -> None:
+    targets = parsed.target.value.split(",") if parsed.target.value else tuning.targets
+    for name in (parsed.source.value or tuning.source, *targets):
+        if name and name not in languages:
+            raise unknown("language of the evaluation", name, languages)
 
 
 def _specs(parsed: EvalFlags, tuning: Tuning, config: Config) -> Iterator[str]:
