@@ -115,6 +115,15 @@ def test_the_forms_of_gradients_are_two_programs():
 
 
 @pytest.mark.slow
+def test_virtual(run):
+    out, result = run("virtual")
+    one, two = (values(result, "seconds_per_step", x) for x in ("one device", "rows on two"))
+    found = values(result, "over_one_device", "rows on two")
+    np.testing.assert_allclose(found, np.divide(two, one))
+    assert "\nslots on two " in out
+
+
+@pytest.mark.slow
 def test_growth_of_a_step(run, monkeypatch):
     monkeypatch.setattr(growth, "PRIVATE", ("all_private",))  # compiled by test_masks
     out, result = run("growth", "--axes=languages", "--points=1,2")

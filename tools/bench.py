@@ -5,6 +5,7 @@ feeds it.
     python tools/bench.py masks                   time of a step by preset, over all_shared
     python tools/bench.py last_layer              time of a step by where that layer is computed
     python tools/bench.py gradients               time of a step by the form of kernels' gradients
+    python tools/bench.py virtual                 time of a step with the cores as two devices
     python tools/bench.py operations --threads 1   time of a step by kind of operation
     python tools/bench.py compile                 seconds to compile the step, new and cached
     python tools/bench.py input                   windows/s delivered over windows/s trained on
@@ -47,7 +48,7 @@ from tools.benchmarks.operations import operations
 from tools.benchmarks.pod import pod
 from tools.benchmarks.prepare import prepare_text
 from tools.benchmarks.seeds import seeds
-from tools.benchmarks.step import gradients, last_layer, masks, step
+from tools.benchmarks.step import gradients, last_layer, masks, step, virtual
 from tools.benchmarks.torch_step import Shape
 from xl_jax import cli
 from xl_jax.errors import InputError, unknown
@@ -57,6 +58,7 @@ COMMANDS = {
     "masks": masks,
     "last_layer": last_layer,
     "gradients": gradients,
+    "virtual": virtual,
     "operations": operations,
     "compile": compiling,
     "input": input_pipeline,

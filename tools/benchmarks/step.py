@@ -35,13 +35,15 @@ def shared_model(
     sharing: str = "all_shared",
     slots: int = 0,
     last_layer: str = "predicted",
+    mesh: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Our `SharedModel`, post-norm, float32; `slots` of a step, by default one a language.
+    """Our `SharedModel`, post-norm, float32; `slots` of a step, by default one a language; `mesh`:
+    fields of `config.Mesh`.
 
     Raises:
       InputError: rows that the languages cannot share evenly, or sizes that `Config` refuses.
     """
-    from xl_jax.config import Batch, Config, Data, Model, Optim
+    from xl_jax.config import Batch, Config, Data, Mesh, Model, Optim
     from xl_jax.model.shared_model import SharedModel
 
     slots = slots or len(languages)
@@ -65,6 +67,7 @@ def shared_model(
             last_layer=last_layer,
         ),
         batch=Batch(slots=slots, rows=shape.rows // slots),
+        mesh=Mesh(**(mesh or {})),
         optim=Optim(lr=LR, schedule="constant", warmup=1, clip=CLIP),
     )
     return SharedModel.abstract(config, shape.vocab)
@@ -75,14 +78,16 @@ class OurArm:
     call compiles; all calls are of as many steps."""
 
     def __init__(self, shape: Shape, model: Any):
+        from xl_jax.devices.mesh import make_mesh
         from xl_jax.training.step import init_state, make_step
 
         slots = model.config.batch.slots
         self.tokens = shape.draw_tokens().reshape(1, 1, slots, -1, shape.length)
         languages = np.arange(slots, dtype=np.int32) % len(model.config.languages)
         self.language = languages.reshape(1, 1, slots)
-        self.step: Any = make_step(model, steps=1)
-        self.state = init_state(model)
+        mesh = make_mesh(model.config)
+        self.step: Any = make_step(model, 1, mesh)
+        self.state = init_state(model, mesh)
         self.compiled: Any = None
 
     def __call__(self, steps: int) -> float:
@@ -224,6 +229,24 @@ def gradients(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
     widths = {"transposed within": sys.maxsize, "transposed first": 1}
     arms = {name: _Form(shape, model, width) for name, width in widths.items()}
     return _compare(args, arms, "gradients")
+
+
+def virtual(args: argparse.Namespace, shape: Shape) -> list[dict[str, Any]]:
+    """Time of a step on one device, and with the cores as two devices that divide its rows or its
+    slots; parameters are on both. Records of every round."""
+    import jax
+
+    settings: Any = jax.config  # its fields have no types
+    if settings.jax_num_cpu_devices < 2:
+        settings.update("jax_num_cpu_devices", 2)
+    whole = {"rules": ((".*", ()),)}
+    models = {
+        "one device": shared_model(shape, ("en",)),
+        "rows on two": shared_model(shape, ("en",), mesh={"fsdp": 2, **whole}),
+        "slots on two": shared_model(shape, ("en",), slots=2, mesh={"data": 2, **whole}),
+    }
+    arms = {name: OurArm(shape, model) for name, model in models.items()}
+    return _compare(args, arms, "devices")
 
 
 class _Form(OurArm):
