@@ -101,6 +101,23 @@ def test_ways_are_told_by_the_same_fields_in_every_run() -> None:
     assert values.delta("sep", of_pud, TOP) is None
 
 
+@pytest.mark.parametrize(("again", "ways"), [(0.5, [""]), (0.6, ["", "pairs"])])
+def test_what_an_evaluation_measures_again_is_no_way_of_its_own(
+    again: float, ways: list[str]
+) -> None:
+    """Training measures English with the others; an evaluation all pairs, with the same values."""
+    pairs: dict[str, Any] = {"extras": {"evaluation": "pairs"}}
+    records = [
+        retrieval(0.5),
+        retrieval(again, **pairs),
+        retrieval(0.7, source="fr", target="ru", **pairs),
+    ]
+    values = Values(study(records, []))
+    assert [measure.way_text for measure in values.measures] == ways
+    first = ["en-fr", "fr-ru"] if len(ways) == 1 else ["en-fr"]
+    assert values.pairs_of(values.measures[0]) == first
+
+
 def test_a_study_of_which_the_reference_alone_was_measured_has_no_figure_of_differences() -> None:
     alone = dataclasses.replace(study([words(0.5)], []), expected=[])
     found = table1.section(Values(alone))

@@ -1,6 +1,7 @@
 """The records of a study as values by row, pair, seed, measure and layer."""
 
 import dataclasses
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -290,12 +291,28 @@ def _tells(runs: Iterable[Sequence[Record]]) -> dict[str, tuple[str, ...]]:
             groups[r.metric, r.source, r.target, r.layer, r.model, r.step].append(r)
         for (metric, *_), same in groups.items():
             names = {n for r in same for n in ("data", *r.extras)} - NOT_WAYS
+            if _measured_twice(same):
+                names.discard("evaluation")
             for name in names:
                 values = [r.get(name) for r in same]
                 texts = all(isinstance(v, str | bool | int | None) for v in values)
                 if texts and len(set(values)) > 1:
                     found[metric].add(name)
     return {metric: tuple(sorted(names)) for metric, names in found.items()}
+
+
+def _measured_twice(records: Sequence[Record]) -> bool:
+    """Whether several evaluations of a study have the same value wherever nothing but their name
+    differs: then one of them has measured again what another had."""
+    values: dict[str, set[float]] = defaultdict(set)
+    evaluations: dict[str, set[Any]] = defaultdict(set)
+    for r in records:
+        extras = {name: value for name, value in r.extras.items() if name != "evaluation"}
+        what = json.dumps([r.data, extras], sort_keys=True)
+        values[what].add(r.value)
+        evaluations[what].add(r.get("evaluation"))
+    several = any(len(names) > 1 for names in evaluations.values())
+    return several and all(len(found) == 1 for found in values.values())
 
 
 def way_of(record: Record, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
