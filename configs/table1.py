@@ -15,7 +15,7 @@ frozen (the paper's way) and with the same leaves frozen in every row.
 
 size              model and text                                      cost of a run
 tiny              4 x 32, English docstrings and a twin, no download  3 to 4 minutes of a CPU core
-tiny_softmax_all  the same, the softmax over both vocabularies        not run yet
+tiny_softmax_all  the same, the softmax over both vocabularies        the same; one seed so far
 tiny8             8 x 32, the paper's own depths, 16,000 steps        not run yet
 small_cpu         4 x 128 (configs/bilingual_cpu.py), text files      half an hour of a CPU core
 small             8 x 256 (configs/small.py), two Wikipedias          not run yet

@@ -8,8 +8,8 @@ which the first two share the embeddings and the lower half, the last two the up
 the first and the third meet only through the second; nothing shared. Every pair is measured by one
 command (eval.py --source=all), and shown as a matrix.
 
-Not run yet; what a run costs on a machine: --dry_run .
-Expected: no published figure.
+Cost: about 5 minutes of a core a run of the twins; small_cpu has not been run: --dry_run .
+Expected: no published figure; ours, three seeds: docs/studies/three_way.md.
 """
 
 from typing import Any

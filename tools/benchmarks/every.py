@@ -38,7 +38,7 @@ JOBS = {
     "speed_gradients_two_cores.json": "gradients --rounds=3 --steps=4",
     "speed_gradients_4x128.json": f"gradients {MIDDLE_SHAPE} --rounds=5 --steps=6 --threads=1",
     "speed_gradients_2x64.json": f"gradients {TINY_SHAPE} --rounds=5 --steps=6 --threads=1",
-    "speed_virtual.json": "virtual --rounds=3 --steps=4",
+    "speed_virtual.json": "virtual --rounds=3 --steps=2",
     "speed_virtual_4x128.json": f"virtual {MIDDLE_SHAPE} --rounds=5 --steps=6",
     "speed_masks.json": "masks --rounds=3 --steps=1",
     "speed_seeds.json": "seeds --rounds=6",
