@@ -136,16 +136,11 @@ def transfer(run: Any, other: Any, task: str) -> None:
     from xl_jax.runs.run_directory import check_links
 
     check_links(run.folder, ["eval"])
-    given: dict[str, Any] = {
-        "task": task if task in TRANSFER else None,
-        "source": GIVEN.source.value,
-        "targets": tuple(GIVEN.target.value.split(",")) if GIVEN.target.value else None,
-        "train": GIVEN.train.value,
-        "dev": GIVEN.dev.value,
-        "test": test_specs(run, GIVEN.test.value) if GIVEN.test.value else None,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    tuning = dataclasses.replace(config_flags.tuning(), **given)
+    tuning = GIVEN.tuning(config_flags.tuning())
+    if task in TRANSFER:
+        tuning = dataclasses.replace(tuning, task=task)
+    if GIVEN.test.value:
+        tuning = dataclasses.replace(tuning, test=test_specs(run, GIVEN.test.value))
     try:
         if task == PROBE:
             context = Context(run, other, GIVEN.options(run.config.probe))

@@ -115,12 +115,14 @@ def test_the_forms_of_gradients_are_two_programs():
 
 
 @pytest.mark.slow
-def test_virtual(run):
-    out, result = run("virtual")
-    one, two = (values(result, "seconds_per_step", x) for x in ("one device", "rows on two"))
-    found = values(result, "over_one_device", "rows on two")
-    np.testing.assert_allclose(found, np.divide(two, one))
-    assert "\nslots on two " in out
+def test_virtual(run, monkeypatch):
+    made, compare = {}, step._compare
+    keep = lambda args, arms, title: made.update(arms) or compare(args, arms, title)  # noqa: E731
+    monkeypatch.setattr(step, "_compare", keep)
+    _, result = run("virtual")
+    assert all(values(result, "over_one_device", name)[0] > 0 for name in made)
+    states = [jax.tree.leaves(arm.state)[0] for arm in made.values()]
+    assert [len(x.sharding.device_set) for x in states] == [1, 2, 2]
 
 
 @pytest.mark.slow

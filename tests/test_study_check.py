@@ -54,17 +54,13 @@ from xl_jax.studies.study import load_study
             "evaluation 'e': files:gone.conllu: no file 'gone.conllu'",
         ),
         ({"evaluations": {"e": ["--probe.layers=top"]}}, "evaluation 'e': --probe.layers: 'top'"),
-        (
-            {"evaluations": {"e": ["--task=retrieval", "--target=third"]}},
-            "evaluation 'e': unknown language of the evaluation 'third'.*en, twin",
-        ),
-        (
-            {"evaluations": {"e": ["--task=linear_probe", "--source=third"]}},
-            "evaluation 'e': unknown language of the evaluation 'third'.*en, twin",
-        ),
-        (
-            {"evaluations": {"e": ["--task=tagging", "--tune.targets=twin,third"]}},
-            "evaluation 'e': unknown language of the evaluation 'third'.*en, twin",
+        *(
+            ({"evaluations": {"e": flags}}, "evaluation 'e': unknown language .* 'third'.*en, twin")
+            for flags in (
+                ["--task=retrieval", "--target=third"],
+                ["--task=linear_probe", "--source=third"],
+                ["--task=tagging", "--tune.targets=twin,third"],
+            )
         ),
         ({"evaluations": {"e": ["--probe.text=x"]}}, "evaluation 'e': .*probe.text"),
         ({"evaluations": {"e": ["--task=ner,cka"]}}, "evaluation 'e': --task=ner,cka: .*one at a"),

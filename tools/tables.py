@@ -100,7 +100,7 @@ LABELS = {
     "tagging accuracy, %, en-fr: untrained": "untrained",
     "held-out perplexity, en: trained": "perplexity, English",
     "held-out perplexity, fr: trained": "French",
-    # configs/found_mask.py, configs/family.py
+    # configs/three_way.py, configs/found_mask.py, configs/family.py
     "third_apart": "the third apart",
     "third_sep_emb": "the third's embeddings private",
     "sentence retrieval, P@1 %: en-third": "English-third, top",

@@ -113,6 +113,7 @@ _WORK: dict[str, Callable[[argparse.Namespace, Shape], list[Work]]] = {
     "masks": _step,
     "last_layer": _step,
     "gradients": _step,
+    "virtual": _step,
     "main_job": _main_job,
     "input": _input,
     "prepare": _prepare,

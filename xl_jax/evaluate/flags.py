@@ -6,7 +6,7 @@ from typing import Any
 from absl import flags
 
 from xl_jax import cli
-from xl_jax.config import PROBE, EvalOptions
+from xl_jax.config import PROBE, EvalOptions, Tuning
 from xl_jax.config import TASKS as TRANSFER
 from xl_jax.errors import InputError
 
@@ -147,6 +147,14 @@ class EvalFlags:
                 )
         if self.steps.value == "all" and self.other.value:
             raise InputError("--steps=all reads one run: leave out --other")
+
+    def tuning(self, given: Tuning) -> Tuning:
+        """Settings of fine-tuning with the languages, training and development data of the command
+        line; test data need the run's languages (`finetune.request.test_specs`)."""
+        targets = tuple(self.target.value.split(",")) if self.target.value else None
+        fields: dict[str, Any] = {"source": self.source.value, "targets": targets}
+        fields |= {"train": self.train.value, "dev": self.dev.value}
+        return dataclasses.replace(given, **{x: v for x, v in fields.items() if v is not None})
 
     def options(self, given: EvalOptions) -> EvalOptions:
         """A run's own options with those of the command line."""

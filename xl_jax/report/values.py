@@ -291,7 +291,7 @@ def _tells(runs: Iterable[Sequence[Record]]) -> dict[str, tuple[str, ...]]:
             groups[r.metric, r.source, r.target, r.layer, r.model, r.step].append(r)
         for (metric, *_), same in groups.items():
             names = {n for r in same for n in ("data", *r.extras)} - NOT_WAYS
-            if _measured_twice(same):
+            if "evaluation" in names and _measured_twice(same):
                 names.discard("evaluation")
             for name in names:
                 values = [r.get(name) for r in same]

@@ -65,7 +65,7 @@ def read_flags(given: Sequence[str]) -> tuple[EvalFlags, Tuning]:
     tune = tune_flag(lambda: parsed.task.value)
     cli.parse(["eval.py", *(x for x in given if not tune.take(x))], values)
     tune.load()
-    tuning: Tuning = tune.value()
+    tuning = parsed.tuning(tune.value())
     check_tasks(parsed.task.value)
     parsed.check()
     if parsed.of_labels == PROBE and tuning.task not in LABELS:
@@ -79,7 +79,7 @@ def _check_evaluation(given: Sequence[str], config: Config) -> None:
     options = parsed.options(config.probe)
     if not parsed.other.value:  # whose languages are not known yet
         if parsed.of_labels:
-            _check_labels(parsed, tuning, config.languages)
+            _check_labels(tuning, config.languages)
         else:
             language_pairs(config.languages, config.languages, options, one_run=True)
     for name in FILES:
@@ -93,17 +93,15 @@ def _check_evaluation(given: Sequence[str], config: Config) -> None:
             _check_there(spec, one)
 
 
-def _check_labels(parsed: EvalFlags, tuning: Tuning, languages: Sequence[str]) -> None:
-    targets = parsed.target.value.split(",") if parsed.target.value else tuning.targets
-    for name in (parsed.source.value or tuning.source, *targets):
+def _check_labels(tuning: Tuning, languages: Sequence[str]) -> None:
+    for name in (tuning.source, *tuning.targets):
         if name and name not in languages:
             raise unknown("language of the evaluation", name, languages)
 
 
 def _specs(parsed: EvalFlags, tuning: Tuning, config: Config) -> Iterator[str]:
     """The data that are read, of the flags or else of the settings."""
-    yield parsed.train.value or tuning.train
-    yield parsed.dev.value or tuning.dev
+    yield from (tuning.train, tuning.dev)
     if parsed.test.value:
         yield from parsed.test.value
     elif isinstance(tuning.test, str):
